@@ -1,0 +1,422 @@
+#include "autograd/plan.h"
+
+#include "autograd/place.h"
+#include "autograd/step.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { HYPER = 4, FOREVER = 1 << 30 };
+
+/* Where one value or gradient lies: in the plan's memory for a part of the run, or outside. */
+typedef struct {
+    size_t bytes; /* 0: not part of this plan */
+    int first, last;
+    size_t offset;
+    void *outside; /* in the slabs of Params */
+} Slot;
+
+struct Plan {
+    Arena *arena;
+    Graph *graph;
+    const Backend *backend;
+    PlanOptions options;
+    StepList list;
+    Slot *slot; /* values, gradients, then workspace and hyper */
+    int slots;
+    char *memory;
+    size_t bytes;
+    void *captured;
+    int runs;
+    bool timing;
+    UpdateAttr update;
+};
+
+static size_t bytes_of(const Plan *plan, const Tensor *t) {
+    size_t each = t->dtype == F32 ? plan->backend->real_size : dtype_size(t->dtype);
+    return shape_size(t->shape) * each;
+}
+
+static Slot *workspace_slot(const Plan *plan) { return &plan->slot[plan->slots - 2]; }
+static Slot *hyper_slot(const Plan *plan) { return &plan->slot[plan->slots - 1]; }
+
+static bool is_gradient(const Plan *plan, int slot) { return slot >= graph_tensors(plan->graph); }
+
+static Tensor *slot_tensor(const Plan *plan, int slot) {
+    int tensors = graph_tensors(plan->graph);
+    return graph_tensor(plan->graph, slot % tensors);
+}
+
+static void *address(const Plan *plan, const Slot *s) {
+    return s->outside ? s->outside : plan->memory + s->offset;
+}
+
+/* One op asks for workspace and state.  Only the largest workspace counts: steps run one by one. */
+static void prepare_steps(Plan *plan) {
+    Slot *work = workspace_slot(plan);
+    *work = (Slot){.first = 0, .last = FOREVER};
+    for (int i = 0; i < plan->list.count; i++) {
+        Step *s = &plan->list.step[i];
+        if (s->pass != PASS_FORWARD && s->pass != PASS_BACKWARD) continue;
+        const OpKernels *op = &plan->backend->op[s->node.op];
+        if (op->prepare) op->prepare(&s->call, s->pass == PASS_BACKWARD);
+        if (s->call.workspace_size > work->bytes) work->bytes = s->call.workspace_size;
+    }
+}
+
+static void touch(Plan *plan, int slot, int step) {
+    Slot *s = &plan->slot[slot];
+    if (!s->bytes) {
+        s->bytes = bytes_of(plan, slot_tensor(plan, slot));
+        s->first = step;
+    }
+    if (step > s->last) s->last = step;
+}
+
+/* Lives as long as the plan: what the host writes before or reads after a run. */
+static void keep_forever(Plan *plan, int slot, bool from_start) {
+    Slot *s = &plan->slot[slot];
+    if (!s->bytes) return;
+    if (from_start) s->first = 0;
+    s->last = FOREVER;
+}
+
+static void find_lifetimes(Plan *plan) {
+    const Graph *g = plan->graph;
+    int tensors = graph_tensors(g);
+    for (int i = 0; i < plan->list.count; i++) {
+        Place place[STEP_PLACES];
+        int count = step_places(g, &plan->list.step[i], place);
+        for (int k = 0; k < count; k++) touch(plan, place[k].slot, i);
+    }
+    for (int t = 0; t < tensors; t++)
+        if (graph_role(g, graph_tensor(g, t)) != TENSOR_MADE) keep_forever(plan, t, true);
+    const PlanOptions *o = &plan->options;
+    for (int i = 0; i < o->keeps; i++) keep_forever(plan, o->keep[i]->id, false);
+    for (int i = 0; i < o->wrts; i++) keep_forever(plan, o->wrt[i]->id + tensors, false);
+    if (o->loss) keep_forever(plan, o->loss->id, false);
+    *hyper_slot(plan) = (Slot){.bytes = HYPER * plan->backend->real_size, .last = FOREVER};
+}
+
+static bool is_param(const Plan *plan, int slot) {
+    if (slot >= plan->slots - 2) return false;
+    return graph_role(plan->graph, slot_tensor(plan, slot)) == TENSOR_PARAM;
+}
+
+static void place_slots(Plan *plan) {
+    Block *block = calloc((size_t)plan->slots, sizeof *block);
+    int *owner = malloc((size_t)plan->slots * sizeof *owner), count = 0;
+    CHECK(block && owner, "out of memory");
+    for (int i = 0; i < plan->slots; i++) {
+        const Slot *s = &plan->slot[i];
+        if (!s->bytes || is_param(plan, i)) continue;
+        bool whole_run = plan->options.plain;
+        block[count] =
+            (Block){s->bytes, whole_run ? 0 : s->first, whole_run ? FOREVER : s->last, 0};
+        owner[count++] = i;
+    }
+    plan->bytes = place_blocks(block, count);
+    for (int i = 0; i < count; i++) plan->slot[owner[i]].offset = block[i].offset;
+    free(block);
+    free(owner);
+}
+
+static UpdateRange *learned_ranges(Plan *plan, int *count) {
+    Params *p = graph_params(plan->graph);
+    UpdateRange *range = arena_alloc(plan->arena, (size_t)params_count(p) * sizeof *range + 1);
+    *count = 0;
+    for (int i = 0; i < params_count(p); i++) {
+        const Param *a = params_at(p, i);
+        if (!plan->list.learned[i]) continue;
+        size_t size = (shape_size(a->shape) + 15) / 16 * 16; /* with the slab's padding */
+        UpdateRange *last = *count ? &range[*count - 1] : NULL;
+        if (last && last->offset + last->size == a->offset)
+            last->size += size;
+        else
+            range[(*count)++] = (UpdateRange){a->offset, size};
+    }
+    return range;
+}
+
+/* Everything but the memory. */
+static Plan *plan_make(Graph *g, const Backend *backend, const PlanOptions *options) {
+    Plan *plan = calloc(1, sizeof *plan);
+    CHECK(plan, "out of memory");
+    plan->arena = arena_new();
+    plan->graph = g;
+    plan->backend = backend;
+    plan->options = *options;
+    CHECK(!options->update || graph_params(g), "an update without parameters");
+    CHECK(!graph_params(g) || params_backend(graph_params(g)) == backend,
+          "plan and parameters are on different backends");
+    plan->list = step_list(g, &plan->options, plan->arena);
+    plan->slots = 2 * graph_tensors(g) + 2;
+    plan->slot = arena_alloc(plan->arena, (size_t)plan->slots * sizeof *plan->slot);
+    prepare_steps(plan);
+    find_lifetimes(plan);
+    place_slots(plan);
+    return plan;
+}
+
+static Status no_memory(const Plan *plan, size_t limit) {
+    return fail(ERR_MEMORY, "the plan needs %.1f MiB, %s has %.1f MiB; use fewer people at a time",
+                (double)plan->bytes / 0x1p20, plan->backend->name, (double)limit / 0x1p20);
+}
+
+static Status take_memory(Plan *plan) {
+    size_t limit = plan->options.max_bytes ? plan->options.max_bytes : plan->backend->free_memory();
+    if (limit && plan->bytes > limit) return no_memory(plan, limit);
+    plan->memory = plan->backend->alloc(plan->bytes ? plan->bytes : 64);
+    if (!plan->memory) return no_memory(plan, plan->backend->free_memory());
+    plan->backend->fill(plan->memory, 0xff, plan->bytes); /* NaN: what nobody wrote is seen */
+    return OK;
+}
+
+/* Addresses of the parameters that this plan touches, in the slabs. */
+static Status bind_params(Plan *plan) {
+    Params *p = graph_params(plan->graph);
+    if (!p) return OK;
+    CHECK(params_weights(p), "params_alloc comes before plan_new");
+    for (int i = 0; i < plan->slots; i++) {
+        if (!plan->slot[i].bytes || !is_param(plan, i)) continue;
+        char *slab = is_gradient(plan, i) ? params_gradients(p) : params_weights(p);
+        if (!slab) return fail(ERR_MEMORY, "no memory for the gradients of the weights");
+        int index = graph_param_index(plan->graph, slot_tensor(plan, i));
+        plan->slot[i].outside = slab + params_at(p, index)->offset * plan->backend->real_size;
+    }
+    return OK;
+}
+
+static Status bind_update(Plan *plan, Call *c) {
+    Params *p = graph_params(plan->graph);
+    plan->update = *plan->options.update;
+    plan->update.range = learned_ranges(plan, &plan->update.ranges);
+    c->attr = &plan->update;
+    Shape slab = {1, 1, 1, (int)params_slab(p)};
+    void *data[] = {params_weights(p), params_gradients(p), params_moment(p, 0),
+                    plan->update.kind == UPDATE_SGD ? NULL : params_moment(p, 1)};
+    for (int i = 0; i < 4; i++) {
+        if (!data[i] && (i < 3 || plan->update.kind != UPDATE_SGD))
+            return fail(ERR_MEMORY, "no memory for gradients and moments of %zu weights",
+                        params_slab(p));
+        if (data[i]) c->in[i] = (Tensor){.dtype = F32, .shape = slab, .data = data[i]};
+    }
+    c->in[4] = (Tensor){.dtype = F32, .shape = {1, 1, 1, HYPER}};
+    c->in[4].data = address(plan, hyper_slot(plan));
+    return OK;
+}
+
+static Status bind_steps(Plan *plan) {
+    for (int i = 0; i < plan->list.count; i++) {
+        Step *s = &plan->list.step[i];
+        Place place[STEP_PLACES];
+        int count = step_places(plan->graph, s, place);
+        for (int k = 0; k < count; k++)
+            place[k].tensor->data = address(plan, &plan->slot[place[k].slot]);
+        s->call.workspace = s->call.workspace_size ? address(plan, workspace_slot(plan)) : NULL;
+        if (s->pass == PASS_UPDATE) TRY(bind_update(plan, &s->call));
+    }
+    return OK;
+}
+
+static void write_constants(Plan *plan) {
+    for (int t = 0; t < graph_tensors(plan->graph); t++) {
+        const Tensor *tensor = graph_tensor(plan->graph, t);
+        if (graph_role(plan->graph, tensor) == TENSOR_CONSTANT)
+            plan_write(plan, tensor, tensor->dtype, graph_constant_values(plan->graph, tensor));
+    }
+}
+
+Status plan_new(Graph *g, const Backend *backend, const PlanOptions *options, Plan **out) {
+    Plan *plan = plan_make(g, backend, options);
+    Status status = bind_params(plan);
+    if (status == OK) status = take_memory(plan);
+    if (status == OK) status = bind_steps(plan);
+    if (status != OK) {
+        plan_free(plan);
+        return status;
+    }
+    write_constants(plan);
+    *out = plan;
+    return OK;
+}
+
+void plan_free(Plan *plan) {
+    if (!plan) return;
+    if (plan->captured) plan->backend->graph_drop(plan->captured);
+    for (int i = 0; i < plan->list.count; i++) {
+        Step *s = &plan->list.step[i];
+        if (s->node.op < OP_COUNT && plan->backend->op[s->node.op].drop && s->call.state)
+            plan->backend->op[s->node.op].drop(&s->call);
+    }
+    if (plan->memory) plan->backend->release(plan->memory);
+    free(plan->list.step);
+    arena_free(plan->arena);
+    free(plan);
+}
+
+size_t plan_estimate(Graph *g, const Backend *backend, const PlanOptions *options) {
+    Plan *plan = plan_make(g, backend, options);
+    size_t bytes = plan->bytes;
+    plan_free(plan);
+    return bytes;
+}
+
+static void run_step(const Plan *plan, const Step *s) {
+    const Backend *b = plan->backend;
+    const Tensor *filled = &s->call.dout[0];
+    switch (s->pass) {
+    case PASS_UPDATE:
+    case PASS_FORWARD: b->op[s->node.op].forward(&s->call); break;
+    case PASS_BACKWARD: b->op[s->node.op].backward(&s->call); break;
+    case PASS_ZERO: b->fill(filled->data, 0, bytes_of(plan, filled)); break;
+    case PASS_SEED: {
+        static const double one = 1;
+        static const float one_float = 1;
+        bool is_double = b->real_size == sizeof one;
+        b->write(filled->data, is_double ? (const void *)&one : &one_float, b->real_size);
+    }
+    }
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void run_timed(Plan *plan) {
+    for (int i = 0; i < plan->list.count; i++) {
+        double start = now();
+        run_step(plan, &plan->list.step[i]);
+        plan->backend->sync();
+        plan->list.step[i].seconds = now() - start;
+    }
+}
+
+static void run_steps(Plan *plan) {
+    for (int i = 0; i < plan->list.count; i++) run_step(plan, &plan->list.step[i]);
+}
+
+void plan_run(Plan *plan) {
+    const Backend *b = plan->backend;
+    if (plan->timing)
+        run_timed(plan);
+    else if (plan->captured)
+        b->replay(plan->captured);
+    else if (plan->runs++ == 1 && b->capture_begin) {
+        b->capture_begin();
+        run_steps(plan);
+        plan->captured = b->capture_end();
+        b->replay(plan->captured);
+    } else
+        run_steps(plan);
+}
+
+void plan_time(Plan *plan, bool on) { plan->timing = on; }
+size_t plan_bytes(const Plan *plan) { return plan->bytes; }
+
+static double host_get(Dtype dtype, const void *values, size_t i) {
+    return dtype == F64 ? ((const double *)values)[i] : (double)((const float *)values)[i];
+}
+
+static void real_put(size_t real_size, void *to, size_t i, double value) {
+    if (real_size == sizeof(double))
+        ((double *)to)[i] = value;
+    else
+        ((float *)to)[i] = (float)value;
+}
+
+/* n host numbers of that dtype to the backend's real numbers at `to`. */
+static void write_numbers(const Backend *b, void *to, Dtype host, const void *values, size_t n) {
+    Dtype real = b->real_size == sizeof(double) ? F64 : F32;
+    if (host == real) {
+        b->write(to, values, n * b->real_size);
+        return;
+    }
+    void *converted = malloc((n + 1) * b->real_size);
+    CHECK(converted, "out of memory");
+    for (size_t i = 0; i < n; i++) real_put(b->real_size, converted, i, host_get(host, values, i));
+    b->write(to, converted, n * b->real_size);
+    free(converted);
+}
+
+void plan_write(Plan *plan, const Tensor *input, Dtype host, const void *values) {
+    const Slot *s = &plan->slot[input->id];
+    if (!s->bytes) return; /* nothing in this plan reads it */
+    CHECK(graph_role(plan->graph, input) != TENSOR_MADE, "'%s' is not an input", input->name);
+    CHECK(input->dtype == F32 ? host == F32 || host == F64 : host == input->dtype,
+          "'%s' is %s, written as %s", input->name, dtype_name(input->dtype), dtype_name(host));
+    if (input->dtype == F32)
+        write_numbers(plan->backend, address(plan, s), host, values, shape_size(input->shape));
+    else
+        plan->backend->write(address(plan, s), values, s->bytes);
+}
+
+void plan_hyper(Plan *plan, double learning_rate, double weight_decay, int step) {
+    double values[HYPER] = {learning_rate, weight_decay, step, 0};
+    write_numbers(plan->backend, address(plan, hyper_slot(plan)), F64, values, HYPER);
+}
+
+static void read_slot(const Plan *plan, const Slot *s, const Tensor *t, Dtype host, void *values) {
+    const Backend *b = plan->backend;
+    CHECK(s->bytes && (s->last == FOREVER || s->outside), "'%s' was not kept", t->name);
+    b->sync();
+    if (t->dtype != F32) {
+        CHECK(host == t->dtype, "'%s' read as %s", t->name, dtype_name(host));
+        b->read(values, address(plan, s), s->bytes);
+        return;
+    }
+    CHECK(host == F32 || host == F64, "'%s' read as %s", t->name, dtype_name(host));
+    size_t n = shape_size(t->shape);
+    char *raw = malloc(n * b->real_size + 1);
+    CHECK(raw, "out of memory");
+    b->read(raw, address(plan, s), n * b->real_size);
+    Dtype real = b->real_size == sizeof(double) ? F64 : F32;
+    for (size_t i = 0; i < n; i++) real_put(dtype_size(host), values, i, host_get(real, raw, i));
+    free(raw);
+}
+
+void plan_read(const Plan *plan, const Tensor *t, Dtype host, void *values) {
+    read_slot(plan, &plan->slot[t->id], t, host, values);
+}
+
+void plan_read_gradient(const Plan *plan, const Tensor *wrt, Dtype host, void *values) {
+    read_slot(plan, &plan->slot[wrt->id + graph_tensors(plan->graph)], wrt, host, values);
+}
+
+/* A backward pass of conv or matmul is two products of the forward's size, less for those not
+ * wanted. */
+static double step_flops(const Step *s) {
+    if (s->pass != PASS_FORWARD && s->pass != PASS_BACKWARD) return 0;
+    double forward = op_flops(s->node.op, s->call.attr, s->call.in, s->call.out);
+    if (s->pass == PASS_FORWARD) return forward;
+    return forward * ((s->call.din[0].data != NULL) + (s->call.din[1].data != NULL));
+}
+
+double plan_flops(const Plan *plan) {
+    double sum = 0;
+    for (int i = 0; i < plan->list.count; i++) sum += step_flops(&plan->list.step[i]);
+    return sum;
+}
+
+static void dump_step(const Plan *plan, const Step *s, int i, FILE *out) {
+    static const char *const pass[] = {"forward", "backward", "seed", "zero", "update"};
+    const char *op = s->node.op < OP_COUNT ? op_info(s->node.op)->name : "fill";
+    const Tensor *made = s->pass == PASS_FORWARD ? &s->call.out[0] : &s->call.dout[0];
+    fprintf(out, "%5d %-8s %-10s", i, pass[s->pass], op);
+    for (int k = 0; k < OP_MAX_IN; k++)
+        if (shape_size(s->call.in[k].shape)) fprintf(out, " %s", shape_text(s->call.in[k].shape));
+    if (made->data) fprintf(out, " -> %s", shape_text(made->shape));
+    if (made->data && plan->memory) fprintf(out, " @%td", (char *)made->data - plan->memory);
+    fprintf(out, " %.3f GFLOP", step_flops(s) * 1e-9);
+    if (plan->timing) fprintf(out, " %.3f ms", s->seconds * 1e3);
+    fprintf(out, " %s\n", s->node.where);
+}
+
+void plan_dump(const Plan *plan, FILE *out) {
+    fprintf(out, "plan on %s: %d steps, %.1f MiB, %.3f GFLOP\n", plan->backend->name,
+            plan->list.count, (double)plan->bytes / 0x1p20, plan_flops(plan) * 1e-9);
+    for (int i = 0; i < plan->list.count; i++) dump_step(plan, &plan->list.step[i], i, out);
+}

@@ -1,0 +1,203 @@
+#include "autograd/step.h"
+
+#include "autograd/fuse.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What is known of each tensor while the list is made; all indexed by tensor id. */
+typedef struct {
+    Graph *graph;
+    const PlanOptions *options;
+    Arena *arena;
+    StepList list;
+    Node *node;
+    int nodes;
+    bool *kept;    /* read after the run, so it must exist under its own name */
+    bool *used;    /* loss or a kept value depends on it */
+    bool *wants;   /* a gradient is wanted for it or for something it depends on */
+    bool *written; /* its gradient has a first writer */
+} Maker;
+
+static bool *flags(const Maker *m, int count) {
+    return arena_alloc(m->arena, (size_t)count * sizeof(bool) + 1);
+}
+
+static Step *step_add(Maker *m, Pass pass, const Node *node) {
+    StepList *list = &m->list;
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity ? 2 * list->capacity : 1024;
+        list->step = realloc(list->step, (size_t)list->capacity * sizeof *list->step);
+        CHECK(list->step, "out of memory");
+    }
+    Step *s = &list->step[list->count++];
+    *s = (Step){.pass = pass};
+    if (node) s->node = *node, s->call.attr = node->attr;
+    return s;
+}
+
+static Tensor described(const Tensor *t, bool present) {
+    Tensor copy = t ? *t : (Tensor){0};
+    copy.data = t && present ? STEP_PRESENT : NULL;
+    return copy;
+}
+
+static void mark_kept(Maker *m) {
+    const PlanOptions *o = m->options;
+    for (int i = 0; i < o->keeps; i++) m->kept[o->keep[i]->id] = true;
+    if (o->loss) m->kept[o->loss->id] = true;
+}
+
+static void choose_nodes(Maker *m) {
+    m->node = arena_alloc(m->arena, (size_t)graph_nodes(m->graph) * sizeof *m->node + 1);
+    if (!m->options->plain) {
+        m->nodes = fuse_nodes(m->graph, m->kept, m->arena, m->node);
+        return;
+    }
+    m->nodes = graph_nodes(m->graph);
+    for (int i = 0; i < m->nodes; i++) m->node[i] = *graph_node(m->graph, i);
+}
+
+static bool any_output(const Node *node, const bool *flag) {
+    for (int i = 0; i < op_info(node->op)->n_out; i++)
+        if (flag[node->out[i]->id]) return true;
+    return false;
+}
+
+static void mark_used(Maker *m) {
+    for (int t = 0; t < graph_tensors(m->graph); t++) m->used[t] = m->kept[t];
+    for (int n = m->nodes - 1; n >= 0; n--) {
+        if (!any_output(&m->node[n], m->used)) continue;
+        for (int i = 0; i < OP_MAX_IN; i++)
+            if (m->node[n].in[i]) m->used[m->node[n].in[i]->id] = true;
+    }
+}
+
+static bool learns(const Maker *m, const Tensor *t) {
+    if (graph_role(m->graph, t) != TENSOR_PARAM || m->options->fix_params) return false;
+    const Param *p = params_at(graph_params(m->graph), graph_param_index(m->graph, t));
+    return p->kind == PARAM_WEIGHT && !p->frozen;
+}
+
+static void mark_wants(Maker *m) {
+    for (int i = 0; i < m->options->wrts; i++) m->wants[m->options->wrt[i]->id] = true;
+    for (int t = 0; t < graph_tensors(m->graph); t++)
+        if (learns(m, graph_tensor(m->graph, t))) m->wants[t] = true;
+    for (int n = 0; n < m->nodes; n++) {
+        const Node *node = &m->node[n];
+        const OpInfo *info = op_info(node->op);
+        for (int i = 0; i < info->n_in; i++)
+            if (node->in[i] && (info->grads & IN(i)) && m->wants[node->in[i]->id])
+                for (int k = 0; k < info->n_out; k++) m->wants[node->out[k]->id] = true;
+    }
+}
+
+static void emit_forward(Maker *m) {
+    for (int n = 0; n < m->nodes; n++) {
+        const Node *node = &m->node[n];
+        if (!any_output(node, m->used)) continue;
+        Call *c = &step_add(m, PASS_FORWARD, node)->call;
+        for (int i = 0; i < OP_MAX_IN; i++) c->in[i] = described(node->in[i], true);
+        for (int i = 0; i < op_info(node->op)->n_out; i++)
+            c->out[i] = described(node->out[i], true);
+    }
+}
+
+/* A step that fills one gradient: the loss's with one, an unused output's with zero. */
+static void emit_fill(Maker *m, Pass pass, Tensor *t) {
+    Node node = {.op = OP_COUNT, .out = {t}, .where = ""};
+    step_add(m, pass, &node)->call.dout[0] = described(t, true);
+    m->written[t->id] = true;
+}
+
+static bool wants_input(const Maker *m, const Node *node, int i) {
+    return node->in[i] && (op_info(node->op)->grads & IN(i)) && m->wants[node->in[i]->id];
+}
+
+static void emit_backward_of(Maker *m, const Node *node) {
+    const OpInfo *info = op_info(node->op);
+    for (int i = 0; i < info->n_out; i++)
+        if (!m->written[node->out[i]->id]) emit_fill(m, PASS_ZERO, node->out[i]);
+    unsigned reads = op_reads(node->op, node->attr);
+    Call *c = &step_add(m, PASS_BACKWARD, node)->call;
+    for (int i = 0; i < info->n_out; i++) {
+        c->out[i] = described(node->out[i], reads & OUT(i));
+        c->dout[i] = described(node->out[i], true);
+    }
+    for (int i = 0; i < OP_MAX_IN; i++) {
+        c->in[i] = described(node->in[i], reads & IN(i));
+        if (!wants_input(m, node, i)) continue;
+        c->din[i] = described(node->in[i], true);
+        c->add[i] = m->written[node->in[i]->id];
+        m->written[node->in[i]->id] = true;
+    }
+}
+
+static void emit_backward(Maker *m) {
+    Tensor *loss = m->options->loss;
+    CHECK(shape_size(loss->shape) == 1, "a loss is one number, not %s", shape_text(loss->shape));
+    CHECK(m->wants[loss->id], "nothing that the loss depends on wants a gradient");
+    emit_fill(m, PASS_SEED, loss);
+    for (int n = m->nodes - 1; n >= 0; n--) {
+        const Node *node = &m->node[n];
+        bool wanted = false;
+        for (int i = 0; i < OP_MAX_IN; i++) wanted = wanted || wants_input(m, node, i);
+        if (wanted && any_output(node, m->written)) emit_backward_of(m, node);
+    }
+}
+
+/* The parameters that this list gives a gradient; without a loss, all that learn. */
+static void mark_learned(Maker *m) {
+    Params *p = graph_params(m->graph);
+    if (!p) return;
+    m->list.learned = flags(m, params_count(p));
+    for (int t = 0; t < graph_tensors(m->graph); t++) {
+        Tensor *tensor = graph_tensor(m->graph, t);
+        if (learns(m, tensor) && (m->written[t] || !m->options->loss))
+            m->list.learned[graph_param_index(m->graph, tensor)] = true;
+    }
+}
+
+static void start_gradients(Maker *m) {
+    if (!m->options->add_gradients) return;
+    for (int t = 0; t < graph_tensors(m->graph); t++)
+        m->written[t] = learns(m, graph_tensor(m->graph, t));
+}
+
+StepList step_list(Graph *g, const PlanOptions *options, Arena *arena) {
+    Maker m = {.graph = g, .options = options, .arena = arena};
+    int tensors = graph_tensors(g);
+    m.kept = flags(&m, tensors), m.used = flags(&m, tensors);
+    m.wants = flags(&m, tensors), m.written = flags(&m, tensors);
+    mark_kept(&m);
+    choose_nodes(&m);
+    mark_used(&m);
+    mark_wants(&m);
+    start_gradients(&m);
+    emit_forward(&m);
+    if (options->loss && (options->wrts || !options->fix_params)) emit_backward(&m);
+    mark_learned(&m);
+    if (options->update) {
+        Node update = {.op = OP_update, .attr = options->update, .where = ""};
+        step_add(&m, PASS_UPDATE, &update);
+    }
+    return m.list;
+}
+
+int step_places(const Graph *g, Step *step, Place *out) {
+    int count = 0, gradients = graph_tensors(g);
+    Call *c = &step->call;
+    for (int i = 0; i < OP_MAX_IN; i++) {
+        if (!step->node.in[i]) continue;
+        int id = step->node.in[i]->id;
+        if (c->in[i].data) out[count++] = (Place){&c->in[i], id};
+        if (c->din[i].data) out[count++] = (Place){&c->din[i], id + gradients};
+    }
+    for (int i = 0; i < OP_MAX_OUT; i++) {
+        if (!step->node.out[i]) continue;
+        int id = step->node.out[i]->id;
+        if (c->out[i].data) out[count++] = (Place){&c->out[i], id};
+        if (c->dout[i].data) out[count++] = (Place){&c->dout[i], id + gradients};
+    }
+    return count;
+}

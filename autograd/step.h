@@ -1,0 +1,41 @@
+/* Step: one entry of a plan's list, and how the list is made from a graph.  Used by plan.c only.
+ *
+ * Every value of the graph has a slot (its tensor's id), every gradient another (id + number of
+ * tensors).  A step's Call carries shapes from the start; `data` is STEP_PRESENT for every place
+ * that the plan must give an address, and NULL for absent or unread ones.
+ */
+#ifndef AUTOGRAD_STEP_H
+#define AUTOGRAD_STEP_H
+
+#include "autograd/plan.h"
+
+typedef enum { PASS_FORWARD, PASS_BACKWARD, PASS_SEED, PASS_ZERO, PASS_UPDATE } Pass;
+
+typedef struct {
+    Pass pass;
+    Node node;
+    Call call;
+    double seconds; /* of the latest timed run */
+} Step;
+
+#define STEP_PRESENT ((void *)64)
+
+typedef struct {
+    Step *step;
+    int count, capacity;
+    bool *learned; /* by parameter index: has a gradient here */
+} StepList;
+
+/* Forward steps for what loss and keep need, backward steps for what loss, wrt and the parameters
+ * need, and the update. */
+StepList step_list(Graph *g, const PlanOptions *options, Arena *arena);
+
+/* The tensors of a step's call that need an address, with their slots. */
+typedef struct {
+    Tensor *tensor; /* inside the call */
+    int slot;
+} Place;
+enum { STEP_PLACES = 2 * (OP_MAX_IN + OP_MAX_OUT) };
+int step_places(const Graph *g, Step *step, Place *out);
+
+#endif

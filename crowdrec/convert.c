@@ -1,0 +1,79 @@
+#include "crowdrec/convert.h"
+
+#include "crowdrec/weights.h"
+#include "nets/rule.h"
+#include "smpl/body.h"
+#include "tensor/file.h"
+
+#include <string.h>
+
+/* ---- weights ---- */
+
+/* The option's text, else what the file said itself, else "unknown". */
+static const char *text_of(const char *option, const ArrayFile *source, const char *key) {
+    const char *old = array_meta(source, key);
+    return option ? option : old ? old : "unknown";
+}
+
+static Status set_header(const char *in, const NetSpec *spec, const CrowdrecConvert *o,
+                         const ArrayFile *source, ArrayFile *f) {
+    const char *input = o->input;
+    if (!input) TRY(weights_input(in, spec, &input));
+    const struct ArrayMeta header[] = {{"net", spec->name},
+                                       {"input", input},
+                                       {"licence", text_of(o->licence, source, "licence")},
+                                       {"recipe", text_of(o->recipe, source, "recipe")}};
+    f->meta_count = sizeof header / sizeof *header;
+    f->meta = arena_alloc(f->arena, sizeof header);
+    memcpy(f->meta, header, sizeof header);
+    return OK;
+}
+
+static Status convert_weights(const char *in, const char *out, const CrowdrecConvert *o,
+                              const ArrayFile *source, FILE *report) {
+    NetSpec spec;
+    Params *params;
+    TRY(net_open(in, backend_find("cpu"), &spec, &params));
+    ArrayFile f = params_arrays(params);
+    Status status = set_header(in, &spec, o, source, &f);
+    if (status == OK) status = file_write_safetensors(out, &f);
+    if (status == OK && report)
+        fprintf(report, "%s: %s, %d arrays, input %s\n", out, spec.name, f.count,
+                array_meta(&f, "input"));
+    array_file_free(&f);
+    params_free(params);
+    return status;
+}
+
+/* ---- bodies ---- */
+
+static Status convert_body(const char *in, const char *out, const ArrayFile *source, FILE *report) {
+    static const char *const known[] = {"v_template",    "shapedirs",   "posedirs",
+                                        "weights",       "J_regressor", "J_regressor_halpe",
+                                        "kintree_table", "f",           "J"};
+    Body *body;
+    Array array[sizeof known / sizeof *known];
+    int count = 0;
+    TRY(body_load(in, NULL, &body));
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        const Array *a = array_find(source, known[i]);
+        if (a) array[count++] = *a;
+    }
+    Status status = file_write_npz(out, array, count);
+    if (status == OK && report)
+        fprintf(report, "%s: body of %d vertices, %d arrays\n", out, body->vertices, count);
+    body_free(body);
+    return status;
+}
+
+Status convert_file(const char *in, const char *out, const CrowdrecConvert *options, FILE *report) {
+    static const CrowdrecConvert none = {0};
+    const CrowdrecConvert *o = options ? options : &none;
+    ArrayFile source = {0};
+    if (!rule_is(in)) TRY(file_load(in, &source));
+    bool body = array_find(&source, "v_template") && array_find(&source, "shapedirs");
+    Status status = body ? convert_body(in, out, &source, report)
+                         : convert_weights(in, out, o, &source, report);
+    array_file_free(&source);
+    return status;
+}

@@ -1,0 +1,71 @@
+/* Crowd: the one record that flows through the pipeline and gains fields at each stage:
+ * photo -> boxes (detect) -> keypoints (pose2d) -> body parameters (regress) -> refined (refine).
+ *
+ * Pixels are of the photo as shown (EXIF orientation applied), x right, y down, pixel centres at
+ * whole numbers.  3D is the camera frame: x right, y down, z forward, metres.  Poses are
+ * axis-angle, radians.
+ */
+#ifndef CROWDREC_CROWD_H
+#define CROWDREC_CROWD_H
+
+#include "tensor/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { CROWD_KEYPOINTS = 26, CROWD_POSE = 72, CROWD_BETAS = 10 };
+
+/* What a person's record holds beyond its box. */
+enum {
+    PERSON_HAS_KEYPOINTS = 1,
+    PERSON_HAS_BODY = 2,
+    PERSON_REFINED = 4,
+    PERSON_BEHIND_CAMERA = 8
+};
+
+typedef struct {
+    float box[4]; /* x0, y0, x1, y1 */
+    float score;  /* of the detector; 1 for boxes from a file */
+    int id;       /* of the input file, or the index */
+    unsigned flags;
+    float keypoints[CROWD_KEYPOINTS][3]; /* Halpe-26: x, y, confidence; 0 where not estimated */
+    float center[2], scale;              /* CLIFF's crop: centre in pixels, height/200 */
+    float crop_camera[3];                /* s, tx, ty of the crop */
+    float pose[CROWD_POSE], betas[CROWD_BETAS], trans[3];
+    float joints[CROWD_KEYPOINTS][3]; /* Halpe-26, camera frame, translation included */
+    float ground_distance;            /* of the root to the common ground plane, metres, signed */
+    int group;                        /* refined in this group, from 0; -1: not refined */
+    float loss_keypoints, loss_pose, loss_betas; /* this person's unweighted terms at the end */
+} Person;
+
+typedef struct {
+    double focal, cx, cy; /* pixels */
+    const char *source;   /* "image diagonal", "--focal-px", "--fov", "--intrinsics" */
+} Camera;
+
+typedef struct {
+    char *photo; /* path as given */
+    int width, height;
+    Camera camera;
+    Person *person;
+    int count, capacity;
+    float ground_normal[3]; /* mean body axis, feet to head (paper eq. 7), unit length */
+    float ground_offset;    /* plane: normal . X = offset, through the mean root */
+    float ground_spread;    /* standard deviation of the roots' heights (paper eq. 8), metres */
+    int iterations;         /* of the refinement, summed over groups; 0: not refined */
+    const char
+        *reason; /* why it ended: "iterations", "converged", "time limit", "interrupted", ... */
+} Crowd;
+
+void crowd_free(Crowd *crowd); /* zeroes it; a zeroed crowd is allowed */
+
+/* A zeroed person at the end, group -1, id = index. */
+Person *crowd_add(Crowd *crowd);
+
+/* Drops every person for which keep is false, order kept. */
+void crowd_filter(Crowd *crowd, bool (*keep)(const Person *, void *), void *context);
+
+/* Ground plane from the people's joints: normal, offset, spread, each person's distance. */
+void crowd_ground(Crowd *crowd);
+
+#endif

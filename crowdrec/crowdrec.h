@@ -1,0 +1,196 @@
+/* crowdrec: one photo of a crowd -> 3D people in one space.  The library's only public header.
+ *
+ *     CrowdrecOptions o = {.output = "out", .detector = "bytetrack_x.pth", .pose = "halpe26.pth",
+ *                          .mesh = "cliff_hr48.pt", .body = "SMPL_NEUTRAL.pkl"};
+ *     const char *photo[] = {"crowd.jpg"};
+ *     if (crowdrec_run(photo, 1, &o) != CROWDREC_OK)
+ *         fprintf(stderr, "%s\n", crowdrec_error());
+ *
+ * Link with -lcrowdrec.  Options are zeroed first: zero means the default everywhere.
+ *
+ * Files: docs/formats.md describes every file that is read or written.  Outputs appear whole or not
+ * at all.  Weights are a path, or "rule:NET:SEED[:GAIN]" for made-up parameters that every machine
+ * makes alike (NET as in crowdrec_forward).
+ *
+ * Units: pixels of the photo as shown (EXIF orientation applied), x right, y down, pixel centres at
+ * whole numbers.  3D is the camera frame, x right, y down, z forward, metres.  Angles are radians.
+ *
+ * Threads: one call at a time in a process; inside, all cores work.  Results do not depend on the
+ * number of threads.  Texts that are handed out live as long as their comment says.
+ */
+#ifndef CROWDREC_CROWDREC_H
+#define CROWDREC_CROWDREC_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CROWDREC_API __attribute__((visibility("default")))
+
+#define CROWDREC_VERSION "0.1.0"
+
+/* What every call returns; the program exits with the same numbers. */
+typedef enum {
+    CROWDREC_OK = 0,
+    CROWDREC_PARTIAL = 1,   /* some photos failed, the others were done */
+    CROWDREC_BAD_USAGE = 2, /* options that are wrong or do not go together */
+    CROWDREC_BAD_INPUT = 3, /* a photo, or a file of boxes, keypoints, intrinsics */
+    CROWDREC_BAD_MODEL = 4, /* weights or body: missing, damaged, unsuitable */
+    CROWDREC_NO_DEVICE = 5, /* no usable device */
+    CROWDREC_NO_MEMORY = 6,
+    CROWDREC_INTERRUPTED = 130 /* what was reached is written */
+} CrowdrecStatus;
+
+CROWDREC_API const char *crowdrec_version(void); /* of the library that runs */
+
+/* Why this thread's latest call failed: one line without a newline, "" if none did.  Lives until
+ * this thread's next call. */
+CROWDREC_API const char *crowdrec_error(void);
+
+/* How much goes to stderr; the default is CROWDREC_LOG_INFO.  Progress bars appear with INFO and
+ * more, and only on a terminal. */
+typedef enum {
+    CROWDREC_LOG_QUIET,
+    CROWDREC_LOG_ERROR,
+    CROWDREC_LOG_INFO,
+    CROWDREC_LOG_DEBUG
+} CrowdrecLog;
+CROWDREC_API void crowdrec_log(CrowdrecLog level);
+
+/* Worker threads of the calls that follow, at least 1; the default is one a core. */
+CROWDREC_API void crowdrec_threads(int threads);
+
+/* Where the job ends.  Each stage needs the ones before it, or their results from a file. */
+typedef enum {
+    CROWDREC_REFINE,  /* the whole job: network weights refined under crowd constraints */
+    CROWDREC_REGRESS, /* a body for each box */
+    CROWDREC_POSE,    /* 2D keypoints for each box */
+    CROWDREC_DETECT   /* boxes */
+} CrowdrecStage;
+
+enum { CROWDREC_KEYPOINTS = 26, CROWDREC_POSE_SIZE = 72, CROWDREC_BETAS = 10 };
+
+/* CrowdrecPerson.flags */
+enum {
+    CROWDREC_HAS_KEYPOINTS = 1,
+    CROWDREC_HAS_BODY = 2,
+    CROWDREC_IS_REFINED = 4,
+    CROWDREC_IS_BEHIND_CAMERA = 8 /* the body's root has negative depth */
+};
+
+typedef struct {
+    int id;       /* of the boxes' or keypoints' file, or the index */
+    float box[4]; /* x0, y0, x1, y1 in pixels */
+    float score;  /* of the detector or the file */
+    unsigned flags;
+    float keypoints[CROWDREC_KEYPOINTS][3]; /* Halpe-26: x, y, confidence (0: not estimated) */
+    float pose[CROWDREC_POSE_SIZE];         /* SMPL axis-angle, root first */
+    float betas[CROWDREC_BETAS];
+    float trans[3];                      /* added to SMPL's vertices, camera frame */
+    float joints[CROWDREC_KEYPOINTS][3]; /* Halpe-26, camera frame, trans included */
+    float ground_distance;               /* of the root to the ground plane, signed */
+} CrowdrecPerson;
+
+/* One photo's end.  Everything lives until the callback returns. */
+typedef struct {
+    const char *path;
+    const char *folder; /* where its files are */
+    CrowdrecStatus status;
+    const char *reason; /* of a failure; else why refinement ended, or NULL without one */
+    int width, height;
+    double focal, cx, cy; /* camera used, pixels */
+    float ground_normal[3], ground_offset;
+    int iterations;
+    const CrowdrecPerson *person;
+    int people, bodies, refined; /* persons, and how many of them have a body, are refined */
+} CrowdrecPhoto;
+
+typedef struct {
+    CrowdrecStage until;
+    const char *output; /* folder, made when absent; required */
+
+    const char *detector; /* YOLOX weights; needed without boxes and keypoints */
+    const char *pose;     /* FastPose or HRNet weights; needed for refinement without keypoints */
+    const char *mesh;     /* CLIFF weights; needed from REGRESS on */
+    const char *mean;     /* npz with init_pose, init_shape, init_cam for mesh weights by rule */
+    const char *body;     /* SMPL-format body; needed from REGRESS on */
+    const char *body_regressor; /* J_regressor_halpe.npy, [26, vertices] */
+
+    const char *boxes;     /* COCO JSON that replaces detection */
+    const char *keypoints; /* COCO JSON that replaces detection and 2D pose */
+
+    double conf;                /* least score of a detection, 0: 0.23 */
+    double nms;                 /* overlap (IoU) above which the weaker detection goes, 0: 0.7 */
+    int agnostic;               /* not 0: boxes of any class suppress each other */
+    int detector_size[2];       /* height, width of its input, multiples of 32; 0: the net's own */
+    const char *detector_input; /* "bgr255" or "imagenet"; NULL: as the weights say */
+    int flip;                   /* not 0: 2D pose also looks at the mirrored crop */
+
+    double focal_px, fov;   /* pixels; horizontal degrees; at most one of these three */
+    const char *intrinsics; /* JSON, npy or npz with a 3x3 matrix; default: image diagonal */
+
+    const char *recipe;             /* "paper" (default) or "released" */
+    int iterations, max_iterations; /* per group, 0: the recipe's; hard cap, 0: 4 * iterations */
+    int group;                      /* people refined together, 0: 50; -1: all */
+    double rate;                    /* learning rate, 0: 1e-5 */
+    double time_limit;              /* seconds of refinement for each photo, 0: none */
+    size_t max_mem;                 /* bytes for activations, 0: three quarters of what is free */
+    int meshes;                     /* not 0: meshes/person_0000.obj ... are written */
+
+    const volatile int
+        *interrupted; /* becomes not 0: stop soon, write what is there; may be NULL */
+    void (*done)(const CrowdrecPhoto *photo, void *context); /* after each photo; may be NULL */
+    void *context;
+} CrowdrecOptions;
+
+/* The main job.  A path is a photo, or a folder whose photos are taken in order of name.  Models
+ * and the output folder are checked before the first photo.  A photo that fails is reported through
+ * done and the log, and the others go on: PARTIAL; when every photo fails, the first one's
+ * status. */
+CROWDREC_API CrowdrecStatus crowdrec_run(const char *const *paths, int count,
+                                         const CrowdrecOptions *options);
+
+/* One forward pass of one network, written with any inner values as a reference would print them:
+ * npz, f32, NCHW. */
+typedef struct {
+    const char *net;       /* "yolox_s", "hrnet_pose_w32", "fastpose_res50_halpe26", "cliff_hr48" */
+    const char *weights;   /* file; exactly one of weights and rule */
+    const char *rule;      /* "SEED[:GAIN]" */
+    const char *input;     /* "FILE.npy" [N,C,H,W], or "rule:SEED:N,C,H,W" */
+    const char *bbox_info; /* CLIFF: FILE.npy [N,3]; NULL: zeros */
+    const char *mean;      /* as in CrowdrecOptions */
+    const char *backend;   /* "cpu" (default) or "ref" (double precision) */
+    const char *const *tap; /* names of modules */
+    int taps;
+    const char *output; /* npz file; required */
+} CrowdrecForward;
+
+/* Writes arrays "output" (pose nets), "raw" and "decoded" (YOLOX), "feature", "pose6d", "shape" and
+ * "cam" (CLIFF), and "tap.NAME" for each tap.  One line an array goes to report, unless NULL. */
+CROWDREC_API CrowdrecStatus crowdrec_forward(const CrowdrecForward *options, FILE *report);
+
+/* Says on report what a file is: checkpoint, body, photo, JSON or arrays; with all set, every array
+ * and not only the first ones. */
+CROWDREC_API CrowdrecStatus crowdrec_inspect(const char *path, int all, FILE *report);
+
+/* Weights of any readable format -> safetensors; a body -> npz.  The kind is read off the content,
+ * the texts go into the safetensors header, NULL: unknown. */
+typedef struct {
+    const char *input;   /* "bgr255", "imagenet" or "alphapose"; NULL: found out */
+    const char *licence; /* of the weights */
+    const char *recipe;  /* how they were made */
+} CrowdrecConvert;
+CROWDREC_API CrowdrecStatus crowdrec_convert(const char *in, const char *out,
+                                             const CrowdrecConvert *options, FILE *report);
+
+/* What this build and machine offer: processor, threads, libraries, memory, devices. */
+CROWDREC_API CrowdrecStatus crowdrec_doctor(FILE *report);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

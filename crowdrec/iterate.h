@@ -1,0 +1,62 @@
+/* Iterate: one iteration of refinement for one group of people: forward, losses, backward, AdamW.
+ *
+ *     Iterator *it;
+ *     TRY(iterate_new(net, params, body, &weights, &people, max_mem, &it));
+ *     TRY(iterate_start(it, &first));                  // the first prediction, what L_init pulls
+ * to iterate_run(it, rate, decay, step); IterateTerms t = iterate_terms(it); iterate_free(it);
+ *
+ * When everything fits into max_mem, one plan does it all.  Otherwise the gradient is made in two
+ * passes and is still exact: all people forward in micro-batches without keeping activations; the
+ * gradient of the joint loss at the network's outputs; each micro-batch again forward and backward,
+ * with that gradient as seed, adding up the weights' gradients; one update.
+ */
+#ifndef CROWDREC_ITERATE_H
+#define CROWDREC_ITERATE_H
+
+#include "crowdrec/predict.h"
+
+typedef struct Iterator Iterator;
+
+typedef struct {
+    double total, crowd, keypoints, betas, pose; /* weighted */
+} IterateTerms;
+
+/* The people as the latest run's forward pass saw them, before its update; free with
+ * iterate_bodies_free. */
+typedef struct {
+    float *angles;                                  /* [n,72] */
+    float *betas;                                   /* [n,10] */
+    float *cam;                                     /* [n,3] */
+    float *trans;                                   /* [n,3] */
+    float *joints;                                  /* [n,26,3] */
+    float *each_keypoints, *each_betas, *each_pose; /* [n] */
+} IterateBodies;
+
+/* The people must outlive the iterator.  micro: people per pass, 0: as many as fit into max_mem
+ * bytes (0: three quarters of what is free).  ERR_MEMORY when not even one fits. */
+typedef struct {
+    const NetSpec *net;
+    Params *params;
+    const Body *body;
+    const LossWeights *weights;
+    const People *people;
+    size_t max_mem;
+    int micro;
+} IterateOptions;
+
+Status iterate_new(const IterateOptions *options, Iterator **out);
+void iterate_free(Iterator *it); /* NULL is allowed */
+
+int iterate_micro(const Iterator *it); /* people per pass; all of them: one plan */
+
+/* Predicts the people with the weights as they are and makes that the first prediction. */
+Status iterate_start(Iterator *it);
+
+/* step from 1. */
+Status iterate_run(Iterator *it, double rate, double decay, int step);
+
+IterateTerms iterate_terms(const Iterator *it);
+Status iterate_bodies(const Iterator *it, IterateBodies *out);
+void iterate_bodies_free(IterateBodies *b);
+
+#endif

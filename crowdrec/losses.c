@@ -1,0 +1,70 @@
+#include "crowdrec/losses.h"
+
+enum {
+    AXES_EACH = 1 << AXIS_H | 1 << AXIS_W | 1 << AXIS_C,
+    AXES_N = 1 << AXIS_N,
+    AXES_C = 1 << AXIS_C
+};
+
+LossTargets losses_targets(const Scope *m, int n, bool pose_as_matrices) {
+    Graph *g = m->graph;
+    int pose = pose_as_matrices ? 9 : 3;
+    return (LossTargets){
+        .box = graph_input(g, "box", F32, (Shape){n, 1, 1, 6}),
+        .intrinsics = graph_input(g, "intrinsics", F32, (Shape){n, 1, 1, 3}),
+        .center = graph_input(g, "center", F32, (Shape){n, 1, 1, 2}),
+        .height = graph_input(g, "height", F32, (Shape){n, 1, 1, 1}),
+        .keypoints = graph_input(g, "keypoints", F32, (Shape){n, 1, HALPE26_COUNT, 2}),
+        .confidence = graph_input(g, "confidence", F32, (Shape){n, 1, HALPE26_COUNT, 1}),
+        .pose = graph_input(g, "first pose", F32, (Shape){n, 1, BODY_JOINTS, pose}),
+        .betas = graph_input(g, "first betas", F32, (Shape){n, 1, 1, BODY_BETAS}),
+    };
+}
+
+LossBodies losses_bodies(const Scope *m, const Body *body, const LossPrediction *p,
+                         const LossTargets *t) {
+    LossBodies b;
+    b.rotations = rot6d(m, p->pose6d);
+    b.angles = axisangle(m, b.rotations);
+    b.trans = camera(m, p->cam, t->box);
+    b.joints = add(m, body_halpe(m, body, b.rotations, p->betas), b.trans);
+    Tensor *pixels = project(m, b.joints, t->intrinsics);
+    b.projected = divide(m, sub(m, pixels, t->center), t->height);
+    return b;
+}
+
+static Tensor *joint(const Scope *m, Tensor *joints, int index) {
+    return slice(m, joints, AXIS_W, index, 1);
+}
+
+Tensor *losses_crowd(const Scope *m, Tensor *joints) {
+    Tensor *ankles = add(m, joint(m, joints, HALPE26_L_ANKLE), joint(m, joints, HALPE26_R_ANKLE));
+    Tensor *axis = sub(m, joint(m, joints, HALPE26_HEAD), scale(m, ankles, 0.5f));
+    Tensor *length = unary(m, SQRT, sum(m, square(m, axis), AXES_C), 0);
+    Tensor *up = mean(m, divide(m, axis, unary(m, CLAMP_MIN, length, 1e-12f)), AXES_N);
+    Tensor *heights = sum(m, mul(m, joint(m, joints, HALPE26_HIP), up), AXES_C);
+    return deviation(m, heights, AXES_N);
+}
+
+/* The weighted term from each person's sum: mean over people, and over an entry's numbers. */
+static Tensor *term(const Scope *m, const LossWeights *w, double weight, Tensor *each,
+                    int numbers) {
+    double factor = w->overall * weight / (w->means ? numbers : 1);
+    return scale(m, mean(m, each, AXES_N), (float)factor);
+}
+
+LossTerms losses_build(const Scope *m, const LossWeights *w, const LossBodies *b, Tensor *betas,
+                       const LossTargets *t) {
+    LossTerms l;
+    Tensor *pose = w->pose_as_matrices ? b->rotations : b->angles;
+    Tensor *shape = w->betas_to_zero ? square(m, betas) : loss(m, MSE, betas, t->betas, NULL);
+    l.each_keypoints = sum(m, loss(m, MSE, b->projected, t->keypoints, t->confidence), AXES_EACH);
+    l.each_pose = sum(m, loss(m, MSE, pose, t->pose, NULL), AXES_EACH);
+    l.each_betas = sum(m, shape, AXES_EACH);
+    l.keypoints = term(m, w, w->keypoints, l.each_keypoints, 2 * HALPE26_COUNT);
+    l.pose = term(m, w, w->pose, l.each_pose, BODY_JOINTS * pose->shape.c);
+    l.betas = term(m, w, w->betas, l.each_betas, BODY_BETAS);
+    l.crowd = scale(m, losses_crowd(m, b->joints), (float)(w->overall * w->crowd));
+    l.total = add(m, add(m, l.crowd, l.keypoints), add(m, l.betas, l.pose));
+    return l;
+}

@@ -1,0 +1,137 @@
+#include "crowdrec/output.h"
+
+#include "crowdrec/coco.h"
+#include "crowdrec/gigacrowd.h"
+#include "crowdrec/jsonfile.h"
+#include "crowdrec/render.h"
+#include "crowdrec/result.h"
+#include "smpl/mesh.h"
+#include "tensor/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PATH_SIZE = 4096 };
+
+static Status join(const char *folder, const char *name, char path[PATH_SIZE]) {
+    int length = snprintf(path, PATH_SIZE, "%s/%s", folder, name);
+    if (length >= 0 && length < PATH_SIZE) return OK;
+    return fail(ERR_USAGE, "--output: path longer than %d characters", PATH_SIZE - 1);
+}
+
+Status output_prepare(const char *folder) {
+    char path[PATH_SIZE];
+    if (file_make_folder(folder)) return error_prefix(ERR_USAGE, "--output");
+    TRY(join(folder, ".crowdrec-XXXXXX", path));
+    int fd = mkstemp(path);
+    if (fd < 0)
+        return fail(ERR_USAGE, "--output: %s: cannot write here: %s", folder, strerror(errno));
+    close(fd);
+    unlink(path);
+    return OK;
+}
+
+static bool anybody(const Crowd *crowd, int count, unsigned flag) {
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < crowd[i].count; k++)
+            if (crowd[i].person[k].flags & flag) return true;
+    return false;
+}
+
+/* ---- meshes ---- */
+
+/* The number of a file that an earlier run wrote, -1 of any other. */
+static int mesh_number(const char *name) {
+    int number = -1, end = 0;
+    if (sscanf(name, "person_%9d.obj%n", &number, &end) != 1 || !end || name[end]) return -1;
+    return number;
+}
+
+/* Removes person_%04d.obj of people that this run does not have. */
+static Status remove_stale(const char *folder, const Crowd *crowd) {
+    DIR *dir = opendir(folder);
+    char path[PATH_SIZE];
+    Status status = OK;
+    for (struct dirent *e; dir && status == OK && (e = readdir(dir));) {
+        int number = mesh_number(e->d_name);
+        bool ours =
+            number >= 0 && number < crowd->count && crowd->person[number].flags & PERSON_HAS_BODY;
+        if (number < 0 || ours) continue;
+        status = join(folder, e->d_name, path);
+        if (status == OK && unlink(path))
+            status = fail(ERR_INPUT, "%s: cannot remove: %s", path, strerror(errno));
+    }
+    if (dir) closedir(dir);
+    return status;
+}
+
+static Status write_meshes(const char *parent, const Results *r) {
+    char folder[PATH_SIZE], path[PATH_SIZE], name[32];
+    const Body *body = r->body;
+    TRY(join(parent, "meshes", folder));
+    TRY(file_make_folder(folder));
+    float *vertex = malloc((size_t)body->vertices * 3 * sizeof *vertex);
+    if (!vertex) return fail(ERR_MEMORY, "%s: no memory for %d vertices", folder, body->vertices);
+    Mesh mesh = {vertex, body->face, body->vertices, body->faces};
+    Status status = OK;
+    for (int i = 0; status == OK && i < r->crowd->count; i++) {
+        const Person *p = &r->crowd->person[i];
+        if (!(p->flags & PERSON_HAS_BODY)) continue;
+        body_pose(body, p->pose, p->betas, p->trans, vertex, NULL, NULL);
+        snprintf(name, sizeof name, "person_%04d.obj", i);
+        status = join(folder, name, path);
+        if (status == OK) status = mesh_write_obj(path, &mesh);
+    }
+    free(vertex);
+    return status == OK ? remove_stale(folder, r->crowd) : status;
+}
+
+/* ---- pictures ---- */
+
+/* Writes the picture that a renderer made, and frees it. */
+static Status write_picture(const char *folder, const char *name, Status rendered, Image *picture) {
+    char path[PATH_SIZE];
+    TRY(rendered);
+    Status status = join(folder, name, path);
+    if (status == OK) status = image_write_png(path, picture);
+    image_free(picture);
+    return status;
+}
+
+static Status write_pictures(const char *folder, const Results *r) {
+    Image picture = {0};
+    TRY(write_picture(folder, "overlay.png", render_overlay(r->image, r->crowd, r->body, &picture),
+                      &picture));
+    if (!anybody(r->crowd, 1, PERSON_HAS_BODY)) return OK;
+    return write_picture(folder, "side.png", render_side(r->before, r->crowd, r->body, &picture),
+                         &picture);
+}
+
+/* ---- all ---- */
+
+Status output_photo(const char *folder, const Results *r) {
+    char path[PATH_SIZE];
+    TRY(join(folder, "result.npz", path));
+    TRY(result_write_npz(path, r->crowd));
+    if (r->body) TRY(write_pictures(folder, r));
+    if (r->body && r->meshes) TRY(write_meshes(folder, r));
+    TRY(join(folder, "result.json", path));
+    return jsonfile_write(path, JSONFILE_FLOAT, result_json(r->crowd, r->recipe, r->refined));
+}
+
+Status output_run(const char *folder, const Crowd *crowd, int count, unsigned stages) {
+    char path[PATH_SIZE];
+    TRY(join(folder, "detections.json", path));
+    TRY(coco_write(path, COCO_BOXES, crowd, count));
+    if (stages & OUTPUT_KEYPOINTS) {
+        TRY(join(folder, "keypoints.json", path));
+        TRY(coco_write(path, COCO_KEYPOINTS, crowd, count));
+    }
+    if (!(stages & OUTPUT_BODIES)) return OK;
+    TRY(join(folder, "predict.json", path));
+    return jsonfile_write(path, JSONFILE_DOUBLE, gigacrowd_json(crowd, count));
+}

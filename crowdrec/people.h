@@ -1,0 +1,48 @@
+/* People: what the body network and the crowd losses get of some people of a photo, as host arrays.
+ *
+ *     People p;
+ *     TRY(people_new(&photo, &crowd, index, n, 256, 192, &p));
+ *     people_write(&p, plan, first, &inputs);        // rows first .. first + batch - 1
+ *     people_free(&p);
+ */
+#ifndef CROWDREC_PEOPLE_H
+#define CROWDREC_PEOPLE_H
+
+#include "autograd/plan.h"
+#include "crowdrec/crowd.h"
+#include "crowdrec/image.h"
+#include "crowdrec/losses.h"
+
+typedef struct {
+    int count, height, width;
+    float *pixels;     /* [n,height,width,3], as CLIFF wants them */
+    float *bbox_info;  /* [n,3]: place and size of the crop relative to the focal length (CLIFF) */
+    float *box;        /* [n,6]: op camera */
+    float *intrinsics; /* [n,3]: f, cx, cy */
+    float *center;     /* [n,2] */
+    float *size;       /* [n,1]: crop height, pixels */
+    float *keypoints;  /* [n,26,2], (pixel - centre) / crop height */
+    float *confidence; /* [n,26] */
+} People;
+
+/* The people crowd->person[index[0..n-1]]; sets their center and scale from their boxes. */
+Status people_new(const Image *photo, Crowd *crowd, const int *index, int n, int height, int width,
+                  People *out);
+void people_free(People *p);
+
+/* Inputs of a network graph for some people at a time. */
+typedef struct {
+    Tensor *pixels;    /* [b,height,width,3] */
+    Tensor *bbox_info; /* [b,1,1,3] */
+} PeopleInputs;
+
+PeopleInputs people_inputs(const Scope *m, int batch, int height, int width);
+
+/* Rows from `first`; beyond the last person the last one is repeated. */
+void people_write_inputs(const People *p, Plan *plan, int first, const PeopleInputs *in);
+void people_write_targets(const People *p, Plan *plan, int first, const LossTargets *t);
+
+/* Any host array [n][numbers] of F32 in the same way. */
+void people_write(const People *p, Plan *plan, int first, const Tensor *input, const float *values);
+
+#endif

@@ -1,0 +1,118 @@
+#include "crowdrec/photos.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+const char *photos_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+int photos_stem(const char *name) {
+    const char *dot = strrchr(name, '.');
+    return dot && dot != name ? (int)(dot - name) : (int)strlen(name);
+}
+
+static void append(Photos *photos, int *capacity, const char *path) {
+    if (photos->count == *capacity) {
+        *capacity = *capacity ? 2 * *capacity : 64;
+        Photo *more = arena_alloc(photos->arena, (size_t)*capacity * sizeof *more);
+        if (photos->count) memcpy(more, photos->photo, (size_t)photos->count * sizeof *more);
+        photos->photo = more;
+    }
+    photos->photo[photos->count++] = (Photo){path, photos_name(path), NULL};
+}
+
+/* ---- folders ---- */
+
+static int is_photo(const struct dirent *entry) {
+    static const char *const known[] = {"jpg", "jpeg", "png", "bmp", "tga",
+                                        "gif", "pnm",  "ppm", "pgm", NULL};
+    const char *name = entry->d_name, *extension = name + photos_stem(name);
+    if (*name == '.' || !*extension) return 0;
+    for (const char *const *k = known; *k; k++)
+        if (!strcasecmp(extension + 1, *k)) return 1;
+    return 0;
+}
+
+static int by_entry(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static Status append_folder(Photos *photos, int *capacity, const char *folder) {
+    struct dirent **entry;
+    int count = scandir(folder, &entry, is_photo, by_entry), length = (int)strlen(folder);
+    if (count < 0) return fail(ERR_INPUT, "%s: cannot list: %s", folder, strerror(errno));
+    while (length > 1 && folder[length - 1] == '/') length--;
+    for (int i = 0; i < count; i++) {
+        append(photos, capacity,
+               arena_printf(photos->arena, "%.*s/%s", length, folder, entry[i]->d_name));
+        free(entry[i]);
+    }
+    free(entry);
+    if (!count) return fail(ERR_INPUT, "%s: no photo in this folder (jpg, png, ...)", folder);
+    return OK;
+}
+
+/* ---- names ---- */
+
+static int by_name(const void *a, const void *b) {
+    return strcmp((*(Photo *const *)a)->name, (*(Photo *const *)b)->name);
+}
+
+static int by_stem(const void *a, const void *b) {
+    const char *x = (*(Photo *const *)a)->name, *y = (*(Photo *const *)b)->name;
+    int nx = photos_stem(x), ny = photos_stem(y), order = memcmp(x, y, (size_t)(nx < ny ? nx : ny));
+    return order ? order : nx - ny;
+}
+
+/* Sets the folders; equal names and stems stand side by side in the sorted list. */
+static Status place(Photos *photos, const char *output) {
+    int count = photos->count;
+    Photo **sorted = arena_alloc(photos->arena, (size_t)count * sizeof *sorted);
+    for (int i = 0; i < count; i++) sorted[i] = &photos->photo[i];
+    qsort(sorted, (size_t)count, sizeof *sorted, by_name);
+    for (int i = 1; i < count; i++)
+        if (!by_name(&sorted[i - 1], &sorted[i]))
+            return fail(ERR_USAGE, "%s and %s have the same name; run them one by one",
+                        sorted[i - 1]->path, sorted[i]->path);
+    qsort(sorted, (size_t)count, sizeof *sorted, by_stem);
+    for (int i = 0; i < count; i++) {
+        Photo *p = sorted[i];
+        bool shared = (i && !by_stem(&sorted[i - 1], &sorted[i])) ||
+                      (i + 1 < count && !by_stem(&sorted[i], &sorted[i + 1]));
+        int length = shared ? (int)strlen(p->name) : photos_stem(p->name);
+        p->folder =
+            count == 1 ? output : arena_printf(photos->arena, "%s/%.*s", output, length, p->name);
+    }
+    return OK;
+}
+
+static Status list(const char *const *paths, int count, const char *output, Photos *photos) {
+    int capacity = 0;
+    for (int i = 0; i < count; i++) {
+        struct stat info;
+        if (!stat(paths[i], &info) && S_ISDIR(info.st_mode))
+            TRY(append_folder(photos, &capacity, paths[i]));
+        else
+            append(photos, &capacity, arena_strdup(photos->arena, paths[i]));
+    }
+    return place(photos, arena_strdup(photos->arena, output));
+}
+
+Status photos_list(const char *const *paths, int count, const char *output, Photos *out) {
+    *out = (Photos){.arena = arena_new()};
+    Status status = list(paths, count, output, out);
+    if (status) photos_free(out);
+    return status;
+}
+
+void photos_free(Photos *photos) {
+    arena_free(photos->arena);
+    *photos = (Photos){0};
+}

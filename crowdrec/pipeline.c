@@ -1,0 +1,357 @@
+#include "crowdrec/pipeline.h"
+
+#include "crowdrec/camera.h"
+#include "crowdrec/coco.h"
+#include "crowdrec/detect.h"
+#include "crowdrec/output.h"
+#include "crowdrec/photos.h"
+#include "crowdrec/pose2d.h"
+#include "crowdrec/progress.h"
+#include "crowdrec/steplog.h"
+#include "crowdrec/weights.h"
+#include "tensor/log.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Models and files that all photos share.  What a run does not need is NULL. */
+typedef struct {
+    const CrowdrecOptions *options;
+    CameraChoice camera;
+    Coco *coco; /* boxes or keypoints of the user */
+    Detector *detector;
+    Pose2d *pose;
+    Regressor *regressor;
+    const RefineRecipe *recipe;
+    Photos photos;
+    bool poses, bodies, refines; /* the stages after the boxes */
+} Pipeline;
+
+/* One photo on its way. */
+typedef struct {
+    const Pipeline *pipeline;
+    const Photo *photo;
+    Image image;
+    Crowd *crowd;
+    Crowd before; /* as regressed */
+    RefineReport report;
+    bool refined;
+    Steplog log;
+} Job;
+
+/* ---- what the options ask for ---- */
+
+static bool interrupted(const CrowdrecOptions *o) { return o->interrupted && *o->interrupted; }
+
+static Status need(const char *given, const char *flag, const char *what) {
+    if (given) return OK;
+    return fail(ERR_USAGE, "no %s given: %s", flag, what);
+}
+
+static Status check_options(const CrowdrecOptions *o, Pipeline *p) {
+    p->bodies = o->until == CROWDREC_REFINE || o->until == CROWDREC_REGRESS;
+    p->refines = o->until == CROWDREC_REFINE;
+    p->poses = !o->keypoints && (o->until == CROWDREC_POSE || p->refines);
+    TRY(need(o->output, "--output", "the folder for the results"));
+    if (o->boxes && o->keypoints)
+        return fail(ERR_USAGE, "--boxes and --keypoints: give one, keypoints bring their boxes");
+    if (!o->boxes && !o->keypoints)
+        TRY(need(o->detector, "--detector", "YOLOX weights, or --boxes FILE instead"));
+    if (p->poses) TRY(need(o->pose, "--pose", "FastPose or HRNet weights, or --keypoints FILE"));
+    if (p->bodies) TRY(need(o->mesh, "--mesh", "CLIFF weights"));
+    if (p->bodies) TRY(need(o->body, "--body", "an SMPL-format body model"));
+    p->recipe = refine_recipe(o->recipe ? o->recipe : "paper");
+    if (!p->recipe) return fail(ERR_USAGE, "--recipe: '%s' is not paper or released", o->recipe);
+    if (o->max_iterations && o->max_iterations < o->iterations)
+        return fail(ERR_USAGE, "--max-iterations: %d is less than --iterations %d",
+                    o->max_iterations, o->iterations);
+    return camera_choose(o->focal_px, o->fov, o->intrinsics, &p->camera);
+}
+
+/* ---- opening ---- */
+
+static Status open_boxes(Pipeline *p) {
+    const CrowdrecOptions *o = p->options;
+    if (o->keypoints) return coco_open(o->keypoints, COCO_KEYPOINTS, &p->coco);
+    if (o->boxes) return coco_open(o->boxes, COCO_BOXES, &p->coco);
+    return detect_open(o->detector,
+                       &(DetectOptions){.confidence = (float)o->conf,
+                                        .iou = (float)o->nms,
+                                        .agnostic = o->agnostic,
+                                        .height = o->detector_size[0],
+                                        .width = o->detector_size[1],
+                                        .input = o->detector_input},
+                       &p->detector);
+}
+
+static Status open_bodies(Pipeline *p) {
+    const CrowdrecOptions *o = p->options;
+    char mesh[WEIGHTS_TEXT];
+    TRY(weights_with_mean(o->mesh, o->mean, mesh));
+    return regress_open(
+        &(RegressOptions){.mesh = mesh, .body = o->body, .body_regressor = o->body_regressor},
+        &p->regressor);
+}
+
+static Status open_all(Pipeline *p, const char *const *paths, int count) {
+    const CrowdrecOptions *o = p->options;
+    if (count < 1) return fail(ERR_USAGE, "no photo given");
+    TRY(check_options(o, p));
+    TRY(photos_list(paths, count, o->output, &p->photos));
+    TRY(output_prepare(o->output));
+    TRY(open_boxes(p));
+    if (p->poses) TRY(pose2d_open(o->pose, &(Pose2dOptions){.flip = o->flip}, &p->pose));
+    return p->bodies ? open_bodies(p) : OK;
+}
+
+static void close_all(Pipeline *p) {
+    coco_close(p->coco);
+    detect_close(p->detector);
+    pose2d_close(p->pose);
+    regress_close(p->regressor);
+    if (p->photos.arena) photos_free(&p->photos);
+}
+
+/* ---- one photo: stages ---- */
+
+static bool all_finite(const float *values, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(values[i])) return false;
+    return true;
+}
+
+/* Unsuitable weights show as numbers that are none; nobody may take them for a result. */
+static Status check_finite(const Crowd *crowd, const char *stage) {
+    for (int i = 0; i < crowd->count; i++) {
+        const Person *p = &crowd->person[i];
+        bool good = all_finite(p->box, 4) && isfinite(p->score) &&
+                    all_finite(&p->keypoints[0][0], sizeof p->keypoints / sizeof(float)) &&
+                    all_finite(p->pose, CROWD_POSE) && all_finite(p->betas, CROWD_BETAS) &&
+                    all_finite(p->trans, 3) &&
+                    all_finite(&p->joints[0][0], sizeof p->joints / sizeof(float));
+        if (!good)
+            return fail(ERR_MODEL,
+                        "%s: person %d comes out as infinity or NaN; the weights do not "
+                        "suit",
+                        stage, i);
+    }
+    return OK;
+}
+
+static Status find_people(Job *job) {
+    const Pipeline *p = job->pipeline;
+    if (p->coco) return coco_people(p->coco, p->photos.count == 1, job->crowd);
+    TRY(detect_run(p->detector, &job->image, job->crowd));
+    return check_finite(job->crowd, "detect");
+}
+
+static Status find_keypoints(Job *job) {
+    TRY(pose2d_run(job->pipeline->pose, &job->image, job->crowd));
+    return check_finite(job->crowd, "pose");
+}
+
+static Status find_bodies(Job *job) {
+    TRY(regress_run(job->pipeline->regressor, &job->image, job->crowd));
+    return check_finite(job->crowd, "mesh");
+}
+
+static void copy_crowd(const Crowd *crowd, Crowd *out) {
+    *out = *crowd;
+    out->photo = strdup(crowd->photo);
+    out->capacity = crowd->count;
+    out->person = malloc((size_t)crowd->count * sizeof *out->person + 1);
+    CHECK(out->photo && out->person, "no memory for %d people", crowd->count);
+    if (crowd->count) memcpy(out->person, crowd->person, (size_t)crowd->count * sizeof(Person));
+}
+
+typedef struct {
+    Steplog *log;
+    Progress progress;
+} Watch;
+
+static void on_step(const RefineStep *step, void *context) {
+    Watch *watch = context;
+    steplog_add(watch->log, step);
+    progress_step(&watch->progress, step);
+}
+
+static Status refine(Job *job) {
+    const Pipeline *p = job->pipeline;
+    const CrowdrecOptions *o = p->options;
+    char path[4096];
+    copy_crowd(job->crowd, &job->before);
+    snprintf(path, sizeof path, "%s/log.jsonl", job->photo->folder);
+    TRY(steplog_begin(path, &job->log));
+    Watch watch = {&job->log, {0}};
+    RefineOptions options = {.recipe = p->recipe,
+                             .iterations = o->iterations,
+                             .max_iterations = o->max_iterations,
+                             .group = o->group,
+                             .rate = o->rate,
+                             .time_limit = o->time_limit,
+                             .max_mem = o->max_mem,
+                             .interrupted = o->interrupted,
+                             .step = on_step,
+                             .context = &watch};
+    progress_begin(&watch.progress, job->crowd, &options);
+    Status status = refine_run(p->regressor, &job->image, job->crowd, &options, &job->report);
+    log_progress_end();
+    TRY(status);
+    job->refined = true;
+    TRY(check_finite(job->crowd, "refine"));
+    return steplog_end(&job->log);
+}
+
+/* The stages in their order; an interrupt keeps the ones after it from beginning. */
+static Status run_stages(Job *job) {
+    const Pipeline *p = job->pipeline;
+    const struct {
+        bool wanted;
+        Status (*run)(Job *);
+    } stage[] = {{true, find_people},
+                 {p->poses, find_keypoints},
+                 {p->bodies, find_bodies},
+                 {p->refines, refine}};
+    for (size_t i = 0; i < sizeof stage / sizeof *stage; i++) {
+        if (!stage[i].wanted) continue;
+        if (interrupted(p->options)) {
+            job->crowd->reason = "interrupted";
+            break;
+        }
+        TRY(stage[i].run(job));
+    }
+    return OK;
+}
+
+/* ---- one photo: all ---- */
+
+static Status write_results(const Job *job) {
+    const Pipeline *p = job->pipeline;
+    return output_photo(job->photo->folder,
+                        &(Results){.crowd = job->crowd,
+                                   .before = job->refined ? &job->before : NULL,
+                                   .image = &job->image,
+                                   .body = p->regressor ? regress_body(p->regressor) : NULL,
+                                   .recipe = refine_recipe_name(p->recipe),
+                                   .refined = job->refined ? &job->report : NULL,
+                                   .meshes = p->options->meshes});
+}
+
+static Status run_job(Job *job) {
+    const Pipeline *p = job->pipeline;
+    Crowd *crowd = job->crowd;
+    TRY(image_read(job->photo->path, &job->image));
+    crowd->photo = strdup(job->photo->path);
+    CHECK(crowd->photo, "out of memory");
+    crowd->width = job->image.width, crowd->height = job->image.height;
+    TRY(camera_of(&p->camera, crowd->width, crowd->height, &crowd->camera));
+    TRY(output_prepare(job->photo->folder));
+    TRY(run_stages(job));
+    return write_results(job);
+}
+
+static int people_with(const Crowd *crowd, unsigned flag) {
+    int count = 0;
+    for (int i = 0; i < crowd->count; i++) count += (crowd->person[i].flags & flag) != 0;
+    return count;
+}
+
+static CrowdrecPerson public_person(const Person *p) {
+    CrowdrecPerson out = {
+        .id = p->id, .score = p->score, .flags = p->flags, .ground_distance = p->ground_distance};
+    memcpy(out.box, p->box, sizeof out.box);
+    memcpy(out.keypoints, p->keypoints, sizeof out.keypoints);
+    memcpy(out.pose, p->pose, sizeof out.pose);
+    memcpy(out.betas, p->betas, sizeof out.betas);
+    memcpy(out.trans, p->trans, sizeof out.trans);
+    memcpy(out.joints, p->joints, sizeof out.joints);
+    return out;
+}
+
+static void report(const CrowdrecOptions *o, const Photo *photo, const Crowd *crowd,
+                   Status status) {
+    if (!o->done) return;
+    CrowdrecPerson *person = malloc((size_t)crowd->count * sizeof *person + 1);
+    CHECK(person, "no memory for %d people", crowd->count);
+    for (int i = 0; i < crowd->count; i++) person[i] = public_person(&crowd->person[i]);
+    CrowdrecPhoto done = {.path = photo->path,
+                          .folder = photo->folder,
+                          .status = (CrowdrecStatus)status,
+                          .reason = status ? error_reason() : crowd->reason,
+                          .width = crowd->width,
+                          .height = crowd->height,
+                          .focal = crowd->camera.focal,
+                          .cx = crowd->camera.cx,
+                          .cy = crowd->camera.cy,
+                          .ground_offset = crowd->ground_offset,
+                          .iterations = crowd->iterations,
+                          .person = person,
+                          .people = crowd->count,
+                          .bodies = people_with(crowd, PERSON_HAS_BODY),
+                          .refined = people_with(crowd, PERSON_REFINED)};
+    memcpy(done.ground_normal, crowd->ground_normal, sizeof done.ground_normal);
+    o->done(&done, o->context);
+    free(person);
+}
+
+/* Puts the photo's people into *crowd, which is emptied when it fails. */
+static Status run_photo(const Pipeline *p, const Photo *photo, Crowd *crowd) {
+    Job job = {.pipeline = p, .photo = photo, .crowd = crowd};
+    Status status = run_job(&job);
+    if (status && p->photos.count > 1) log_error("%s", error_reason());
+    report(p->options, photo, crowd, status);
+    if (status) {
+        steplog_abandon(&job.log);
+        crowd_free(crowd);
+    }
+    crowd_free(&job.before);
+    image_free(&job.image);
+    return status;
+}
+
+/* ---- all photos ---- */
+
+/* Runs them one after the other; *done of them succeeded and have their crowds in a row. */
+static Status run_photos(const Pipeline *p, Crowd *crowd, int *done) {
+    Status first = OK;
+    int tried = 0;
+    for (; tried < p->photos.count && !interrupted(p->options); tried++) {
+        const Photo *photo = &p->photos.photo[tried];
+        if (p->photos.count > 1)
+            log_info("photo %d of %d: %s", tried + 1, p->photos.count, photo->path);
+        Status status = run_photo(p, photo, &crowd[*done]);
+        if (!status) ++*done;
+        if (!first) first = status;
+    }
+    if (!first) return OK;
+    if (tried == 1) return first;
+    if (*done) return fail(ERR_PARTIAL, "%d of %d photos failed", tried - *done, tried);
+    return fail(first, "all %d photos failed", tried);
+}
+
+static Status run(Pipeline *p) {
+    const CrowdrecOptions *o = p->options;
+    Crowd *crowd = calloc((size_t)p->photos.count, sizeof *crowd);
+    CHECK(crowd, "no memory for %d photos", p->photos.count);
+    int done = 0;
+    Status status = run_photos(p, crowd, &done);
+    unsigned stages =
+        (p->poses || o->keypoints ? OUTPUT_KEYPOINTS : 0) | (p->bodies ? OUTPUT_BODIES : 0);
+    if (done) {
+        Status written = output_run(o->output, crowd, done, stages);
+        if (written) status = written;
+    }
+    for (int i = 0; i < done; i++) crowd_free(&crowd[i]);
+    free(crowd);
+    if (interrupted(o)) return fail(ERR_INTERRUPTED, "interrupted; what was reached is written");
+    return status;
+}
+
+Status pipeline_run(const char *const *paths, int count, const CrowdrecOptions *options) {
+    Pipeline p = {.options = options};
+    Status status = open_all(&p, paths, count);
+    if (status == OK) status = run(&p);
+    close_all(&p);
+    return status;
+}

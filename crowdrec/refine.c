@@ -1,0 +1,231 @@
+#include "crowdrec/refine.h"
+
+#include "autograd/schedule.h"
+#include "crowdrec/group.h"
+#include "crowdrec/iterate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Everything in which the paper's text and its released code differ. */
+struct RefineRecipe {
+    const char *name;
+    LossWeights weights;
+    Schedule schedule; /* rate and, for the cosine, period are set by the options */
+    int period_next;   /* of the restarts, for groups after the first */
+    int iterations, iterations_next;
+    bool carry; /* weights, moments, step count and decay go on to the next group */
+    bool until_converged;
+    GroupRule groups;
+};
+
+static const RefineRecipe RECIPE[] = {
+    {
+        .name = "paper",
+        .weights = {.crowd = 0.001, .keypoints = 5, .betas = 0.001, .pose = 5, .overall = 1},
+        .schedule = {.kind = SCHEDULE_COSINE, .rate = 1e-5, .decay = 0.01},
+        .iterations = 260,
+        .iterations_next = 260,
+        .groups = GROUP_OVERLAP,
+    },
+    {
+        .name = "released",
+        .weights = {.crowd = 0.001,
+                    .keypoints = 5,
+                    .betas = 0.001,
+                    .pose = 5,
+                    .overall = 60,
+                    .means = true,
+                    .betas_to_zero = true,
+                    .pose_as_matrices = true},
+        .schedule = {SCHEDULE_RESTARTS, .rate = 1e-5, .min_rate = 1e-7, .decay = 0.01,
+                     .period = 20},
+        .period_next = 140,
+        .iterations = 260,
+        .iterations_next = 100,
+        .carry = true,
+        .until_converged = true,
+        .groups = GROUP_OVERLAP,
+    },
+};
+
+const RefineRecipe *refine_recipe(const char *name) {
+    for (size_t i = 0; i < sizeof RECIPE / sizeof *RECIPE; i++)
+        if (!strcmp(RECIPE[i].name, name)) return &RECIPE[i];
+    return NULL;
+}
+
+const char *refine_recipe_name(const RefineRecipe *recipe) { return recipe->name; }
+const LossWeights *refine_recipe_weights(const RefineRecipe *recipe) { return &recipe->weights; }
+
+typedef struct {
+    Regressor *regressor;
+    const Image *photo;
+    Crowd *crowd;
+    RefineOptions o;
+    const RefineRecipe *recipe;
+    RefineReport *report;
+    Schedule schedule;
+    int *index; /* people that can be refined */
+    int count;
+    int step; /* of AdamW, from 1; goes on over groups that carry */
+    double start;
+} Refiner;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double elapsed(const Refiner *r) { return now() - r->start; }
+
+/* Why to stop everything now, or NULL. */
+static const char *stopped(const Refiner *r) {
+    if (r->o.interrupted && *r->o.interrupted) return "interrupted";
+    if (r->o.time_limit > 0 && elapsed(r) >= r->o.time_limit) return "time limit";
+    return NULL;
+}
+
+static int planned_iterations(const Refiner *r, int group) {
+    if (r->o.iterations > 0) return r->o.iterations;
+    return group ? r->recipe->iterations_next : r->recipe->iterations;
+}
+
+static void report_step(const Refiner *r, int group, int iteration, int people, ScheduleValue v,
+                        const IterateTerms *t) {
+    if (!r->o.step) return;
+    RefineStep step = {group,    iteration,    people,   v.rate,  v.decay,   t->total,
+                       t->crowd, t->keypoints, t->betas, t->pose, elapsed(r)};
+    r->o.step(&step, r->o.context);
+}
+
+/* Runs one group; returns why it ended. */
+static Status iterate_group(Refiner *r, Iterator *it, int group, int people, const char **reason) {
+    int total = planned_iterations(r, group);
+    int cap = r->o.max_iterations > 0 ? r->o.max_iterations : 4 * total;
+    GroupStop stop = {0};
+    *reason = NULL;
+    for (int t = 0; !*reason; t++) {
+        ScheduleValue v = schedule_at(&r->schedule, t);
+        TRY(iterate_run(it, v.rate, v.decay, ++r->step));
+        IterateTerms terms = iterate_terms(it);
+        report_step(r, group, t, people, v, &terms);
+        if (!r->report->iterations++) r->report->first = terms.total;
+        r->report->last = terms.total;
+        bool converged = group_stop(&stop, terms.total, total);
+        if (!isfinite(terms.total))
+            *reason = "diverged";
+        else if (r->recipe->until_converged && converged)
+            *reason = "converged";
+        else if (!r->recipe->until_converged && t + 1 >= total)
+            *reason = "iterations";
+        else if (t + 1 >= cap)
+            *reason = "cap";
+        else
+            *reason = stopped(r);
+        if (r->recipe->carry && *reason) r->schedule.decay = schedule_at(&r->schedule, t + 1).decay;
+    }
+    return OK;
+}
+
+static void fill_person(Person *person, const IterateBodies *b, int i, int group) {
+    memcpy(person->pose, b->angles + (size_t)i * CROWD_POSE, sizeof person->pose);
+    memcpy(person->betas, b->betas + (size_t)i * CROWD_BETAS, sizeof person->betas);
+    memcpy(person->crop_camera, b->cam + (size_t)i * 3, sizeof person->crop_camera);
+    memcpy(person->trans, b->trans + (size_t)i * 3, sizeof person->trans);
+    memcpy(person->joints, b->joints + (size_t)i * 3 * CROWD_KEYPOINTS, sizeof person->joints);
+    person->loss_keypoints = b->each_keypoints[i];
+    person->loss_betas = b->each_betas[i];
+    person->loss_pose = b->each_pose[i];
+    person->group = group;
+    person->flags = (person->flags | PERSON_REFINED) & ~(unsigned)PERSON_BEHIND_CAMERA;
+    if (!(person->trans[2] > 0)) person->flags |= PERSON_BEHIND_CAMERA;
+}
+
+static Status keep_bodies(Refiner *r, const Iterator *it, const Group *g, int group) {
+    IterateBodies b;
+    TRY(iterate_bodies(it, &b));
+    for (int i = g->first; i < g->end; i++)
+        fill_person(&r->crowd->person[r->index[i]], &b, i - g->first, group);
+    iterate_bodies_free(&b);
+    return OK;
+}
+
+static Status refine_people(Refiner *r, const People *people, const Group *g, int group,
+                            const char **reason) {
+    IterateOptions o = {.net = regress_net(r->regressor),
+                        .params = regress_params(r->regressor),
+                        .body = regress_body(r->regressor),
+                        .weights = &r->recipe->weights,
+                        .people = people,
+                        .max_mem = r->o.max_mem};
+    Iterator *it;
+    TRY(iterate_new(&o, &it));
+    Status status = iterate_start(it);
+    if (status == OK) status = iterate_group(r, it, group, people->count, reason);
+    if (status == OK && strcmp(*reason, "diverged")) status = keep_bodies(r, it, g, group);
+    iterate_free(it);
+    return status;
+}
+
+/* Each group starts from the loaded weights, or carries on where the one before it ended. */
+static Status start_group(Refiner *r, int group) {
+    if (group && r->recipe->carry) {
+        r->schedule.period = r->recipe->period_next;
+        return OK;
+    }
+    r->schedule = r->recipe->schedule;
+    if (r->o.rate > 0) r->schedule.rate = r->o.rate;
+    if (r->schedule.kind == SCHEDULE_COSINE) r->schedule.period = planned_iterations(r, group);
+    r->step = 0;
+    return regress_reset(r->regressor);
+}
+
+static Status refine_group(Refiner *r, const Group *g, int group, const char **reason) {
+    const NetSpec *net = regress_net(r->regressor);
+    People people;
+    TRY(start_group(r, group));
+    TRY(people_new(r->photo, r->crowd, r->index + g->first, g->end - g->first, net->height,
+                   net->width, &people));
+    Status status = refine_people(r, &people, g, group, reason);
+    people_free(&people);
+    return status;
+}
+
+static Status refine_groups(Refiner *r, Group *groups) {
+    int size = r->o.group < 0 ? r->count : r->o.group > 0 ? r->o.group : 50;
+    int count = group_split(r->count, size, r->recipe->groups, groups, r->count);
+    r->report->groups = count;
+    r->report->reason = "iterations";
+    for (int i = 0; i < count; i++) {
+        TRY(refine_group(r, &groups[i], i, &r->report->reason));
+        if (stopped(r)) break;
+    }
+    const char *why = stopped(r);
+    if (why) r->report->reason = why;
+    return OK;
+}
+
+Status refine_run(Regressor *regressor, const Image *photo, Crowd *crowd,
+                  const RefineOptions *options, RefineReport *report) {
+    Refiner r = {regressor, photo, crowd, *options, .report = report, .start = now()};
+    r.recipe = options->recipe ? options->recipe : &RECIPE[0];
+    *report = (RefineReport){.reason = "nobody to refine"};
+    r.index = malloc(((size_t)crowd->count + 1) * sizeof *r.index);
+    Group *groups = malloc(((size_t)crowd->count + 1) * sizeof *groups);
+    CHECK(r.index && groups, "out of memory");
+    unsigned needed = PERSON_HAS_BODY | PERSON_HAS_KEYPOINTS;
+    for (int i = 0; i < crowd->count; i++)
+        if ((crowd->person[i].flags & needed) == needed) r.index[r.count++] = i;
+    Status status = r.count ? refine_groups(&r, groups) : OK;
+    free(r.index);
+    free(groups);
+    report->seconds = elapsed(&r);
+    crowd->iterations = report->iterations;
+    crowd->reason = report->reason;
+    crowd_ground(crowd);
+    return status;
+}

@@ -1,0 +1,62 @@
+/* Refine: the network's weights are optimised for one photo under crowd constraints (paper 1.3).
+ *
+ *     RefineOptions o = {.recipe = refine_recipe("paper")};
+ *     RefineReport report;
+ *     TRY(refine_run(r, &photo, &crowd, &o, &report));
+ *
+ * Loss = w_crowd * std(root . l) + w_keypoints * reprojection + w_betas * betas + w_pose * pose.
+ * A recipe fixes the weights, what they are means or sums of, the schedule and how groups follow
+ * each other; "paper" is equations 7 to 11, "released" is what the public code does.
+ */
+#ifndef CROWDREC_REFINE_H
+#define CROWDREC_REFINE_H
+
+#include "crowdrec/losses.h"
+#include "crowdrec/regress.h"
+
+typedef struct RefineRecipe RefineRecipe;
+
+/* "paper" or "released"; NULL for another name. */
+const RefineRecipe *refine_recipe(const char *name);
+const char *refine_recipe_name(const RefineRecipe *recipe);
+const LossWeights *refine_recipe_weights(const RefineRecipe *recipe);
+
+typedef struct {
+    int group, iteration; /* from 0 */
+    int people;
+    double rate, decay;                          /* in force at this step's update */
+    double total, crowd, keypoints, betas, pose; /* weighted terms, as they enter the total */
+    double seconds;                              /* since refine_run began */
+} RefineStep;
+
+typedef struct {
+    const RefineRecipe *recipe; /* NULL: "paper" */
+    int iterations;             /* 0: the recipe's (260) */
+    int max_iterations;         /* hard cap of the convergence rule, 0: 4 * iterations */
+    int group;                  /* people per group, 0: 50; -1: all people jointly */
+    double rate;                /* learning rate, 0: 1e-5 */
+    double time_limit;          /* seconds for the whole photo, 0: none */
+    size_t max_mem;             /* bytes for activations, 0: three quarters of what is free */
+    const volatile int
+        *interrupted; /* set by a signal handler: stop after this iteration; may be NULL */
+    void (*step)(const RefineStep *step, void *context); /* after each iteration; may be NULL */
+    void *context;
+} RefineOptions;
+
+typedef struct {
+    int groups, iterations; /* over all groups */
+    double first, last; /* total loss of the first group's first and the last group's last step */
+    double seconds;
+    const char
+        *reason; /* "iterations", "converged", "cap", "time limit", "interrupted",
+                          "diverged" (its group keeps its first bodies), "nobody to refine" */
+} RefineReport;
+
+/* Changes pose, betas, trans, joints, flags and group of every person with a body and keypoints.
+ * Starts from the weights as loaded.  An interrupt or the time limit keeps what was reached and
+ * returns OK with the reason; fewer than one usable person is OK with zero iterations.
+ * ERR_MEMORY names both numbers and the flag that helps. */
+Status refine_run(Regressor *r, const Image *photo, Crowd *crowd, const RefineOptions *options,
+                  RefineReport *report);
+
+#endif

@@ -1,0 +1,107 @@
+#include "crowdrec/regress.h"
+
+#include "crowdrec/crop.h"
+#include "crowdrec/predict.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK = 64 }; /* people whose crops are in memory at a time */
+
+struct Regressor {
+    NetSpec net;
+    Params *params;
+    Body *body;
+    Predictor *predictor;
+    bool snapshot;
+};
+
+static Status open_parts(const RegressOptions *o, Regressor *r) {
+    TRY(net_open(o->mesh, backend_find("cpu"), &r->net, &r->params));
+    if (r->net.kind != NET_CLIFF)
+        return fail(ERR_MODEL,
+                    "%s: a network '%s', expected body parameters (cliff_hr48, cliff_res50)",
+                    o->mesh, r->net.name);
+    TRY(body_load(o->body, o->body_regressor, &r->body));
+    return predict_new(&r->net, r->params, o->batch > 0 ? o->batch : 8, &r->predictor);
+}
+
+Status regress_open(const RegressOptions *options, Regressor **out) {
+    Regressor *r = calloc(1, sizeof *r);
+    CHECK(r, "out of memory");
+    Status status = open_parts(options, r);
+    if (status == OK)
+        *out = r;
+    else
+        regress_close(r);
+    return status;
+}
+
+void regress_close(Regressor *r) {
+    if (!r) return;
+    predict_free(r->predictor);
+    params_free(r->params);
+    body_free(r->body);
+    free(r);
+}
+
+const Body *regress_body(const Regressor *r) { return r->body; }
+const NetSpec *regress_net(const Regressor *r) { return &r->net; }
+Params *regress_params(Regressor *r) { return r->params; }
+
+Status regress_reset(Regressor *r) {
+    if (r->snapshot)
+        params_reset(r->params);
+    else
+        TRY(params_snapshot(r->params));
+    r->snapshot = true;
+    return OK;
+}
+
+/* Translation in the camera frame from the crop's camera (paper eq. 1, with CLIFF's 1e-9). */
+static void place(const Person *person, const Camera *camera, float trans[3]) {
+    const float *cam = person->crop_camera;
+    double bs = 200.0 * person->scale * cam[0] + 1e-9;
+    trans[0] = (float)(2 * (person->center[0] - camera->cx) / bs + cam[1]);
+    trans[1] = (float)(2 * (person->center[1] - camera->cy) / bs + cam[2]);
+    trans[2] = (float)(2 * camera->focal / bs);
+}
+
+static void fill_person(const Regressor *r, const Crowd *crowd, Person *person, const Prediction *p,
+                        int i) {
+    memcpy(person->pose, p->angles + (size_t)i * CROWD_POSE, sizeof person->pose);
+    memcpy(person->betas, p->betas + (size_t)i * CROWD_BETAS, sizeof person->betas);
+    memcpy(person->crop_camera, p->cam + (size_t)i * 3, sizeof person->crop_camera);
+    place(person, &crowd->camera, person->trans);
+    body_pose(r->body, person->pose, person->betas, person->trans, NULL, NULL, person->joints[0]);
+    person->flags |= PERSON_HAS_BODY;
+    if (!(person->trans[2] > 0)) person->flags |= PERSON_BEHIND_CAMERA;
+}
+
+static Status regress_people(Regressor *r, const Image *photo, Crowd *crowd, const int *index,
+                             int count) {
+    People people;
+    Prediction prediction;
+    TRY(people_new(photo, crowd, index, count, r->net.height, r->net.width, &people));
+    Status status = predict_run(r->predictor, &people, &prediction);
+    people_free(&people);
+    TRY(status);
+    for (int i = 0; i < count; i++) fill_person(r, crowd, &crowd->person[index[i]], &prediction, i);
+    predict_result_free(&prediction);
+    return OK;
+}
+
+Status regress_run(Regressor *r, const Image *photo, Crowd *crowd) {
+    int *index = malloc(((size_t)crowd->count + 1) * sizeof *index), count = 0;
+    if (!index) return fail(ERR_MEMORY, "no memory for %d people", crowd->count);
+    for (int i = 0; i < crowd->count; i++)
+        if (crop_usable(crowd->person[i].box)) index[count++] = i;
+    Status status = OK;
+    for (int first = 0; first < count && status == OK; first += CHUNK) {
+        int some = count - first < CHUNK ? count - first : CHUNK;
+        status = regress_people(r, photo, crowd, index + first, some);
+    }
+    free(index);
+    if (status == OK) crowd_ground(crowd);
+    return status;
+}

@@ -1,0 +1,211 @@
+/* Attributes, inputs and outputs of every op.  Zero in an attribute means the default.
+ * [..] gives shapes in n,h,w,c; "or absent" marks an input that may be missing. */
+#ifndef KERNELS_ATTR_H
+#define KERNELS_ATTR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    char unused;
+} NoAttr;
+
+typedef enum { ACT_NONE, ACT_RELU, ACT_SILU, ACT_LEAKY } Act;
+
+/* conv: y = act(x * w + b + r).
+ * x [n,h,w,ci], w [co,kh,kw,ci/groups], b [1,1,1,co] or absent, r [n,ho,wo,co] or absent -> y
+ * [n,ho,wo,co]. ho = (h + 2*pad - dilation*(kh-1) - 1)/stride + 1.  A 1x1 conv on [n,1,1,c] is a
+ * linear layer; groups = ci = co is a depthwise conv.  ACT_LEAKY multiplies negative values by
+ * slope. Backward of ACT_SILU computes the value before the activation again. */
+typedef struct {
+    int stride, pad, dilation, groups; /* 0: stride 1, dilation 1, groups 1 */
+    Act act;
+    float slope;
+} ConvAttr;
+
+/* matmul: a [n,h,m,k] (or [n,h,k,m] when transpose_a), b [n,h,k,p] (or [n,h,p,k] when transpose_b)
+ * -> [n,h,m,p], one product for each of the n*h pairs. */
+typedef struct {
+    bool transpose_a, transpose_b;
+} MatmulAttr;
+
+/* batchnorm: training mode.  x [n,h,w,c], gamma, beta, running_mean, running_var [1,1,1,c]
+ * -> y, mean of the batch, 1/sqrt(biased variance + eps) [1,1,1,c].
+ * Normalises with the biased variance; running = (1 - momentum)*running + momentum*batch, with the
+ * unbiased variance.  The running statistics are changed in place. */
+typedef struct {
+    float eps, momentum;
+} BatchnormAttr;
+
+/* fold: a norm in inference mode moved into the conv before it.
+ * w [co,kh,kw,ci], gamma, beta, mean, var, b [1,1,1,co] (b, the conv's own bias, or absent)
+ * -> w' = w*gamma*s, b' = beta + (b - mean)*gamma*s with s = 1/sqrt(var + eps). */
+typedef struct {
+    float eps;
+} FoldAttr;
+
+/* maxpool, avgpool: [n,h,w,c] -> [n,ho,wo,c], ho = (h + 2*pad - k)/stride + 1.  Padding never wins
+ * a maximum; the gradient of a tie goes to the first position in row-major order.  avgpool divides
+ * by k*k, padding counted. */
+typedef struct {
+    int k, stride, pad; /* 0: stride 1 */
+} PoolAttr;
+
+/* resize: [n,h,w,c] -> [n,out_h,out_w,c]; nearest takes floor(i*h/out_h), bilinear has half-pixel
+ * centres and clamped edges (align_corners = false). */
+typedef enum { RESIZE_NEAREST, RESIZE_BILINEAR } ResizeKind;
+typedef struct {
+    ResizeKind kind;
+    int out_h, out_w;
+} ResizeAttr;
+
+/* shuffle (pixel shuffle): [n,h,w,c*r*r] -> [n,h*r,w*r,c], out[y*r+i][x*r+j][k] =
+ * in[y][x][k*r*r+i*r+j]. */
+typedef struct {
+    int r;
+} ShuffleAttr;
+
+/* focus (space to depth of YOLOX): [n,h,w,c] -> [n,h/2,w/2,4c], channel blocks in the order
+ * top-left, bottom-left, top-right, bottom-right; bottom-left is rows 1::2, columns 0::2. */
+
+/* reshape: the same numbers in the same order under another shape of equal size. */
+typedef struct {
+    int n, h, w, c;
+} ReshapeAttr;
+
+typedef enum { AXIS_N, AXIS_H, AXIS_W, AXIS_C } Axis;
+
+/* concat: up to eight inputs, equal but for the axis; the first absent input ends the list.
+ * gather: x, indices (dtype I32, [1,1,1,m]) -> x with m entries along the axis; an index may
+ * repeat. */
+typedef struct {
+    Axis axis;
+} AxisAttr;
+
+/* slice: entries start .. start+size-1 of one axis. */
+typedef struct {
+    Axis axis;
+    int start, size;
+} SliceAttr;
+
+/* unary: y = f(x) element by element; f and f' are rows of unary.def. */
+typedef enum {
+#define UNARY(NAME, value, slope) UNARY_##NAME,
+#include "kernels/unary.def"
+#undef UNARY
+    UNARY_COUNT
+} UnaryKind;
+typedef struct {
+    UnaryKind kind;
+    float p; /* LEAKY: slope; SCALE: factor; OFFSET: summand; POW: exponent; CLAMP_MIN: lower end */
+} UnaryAttr;
+
+/* binary: sizes are equal or 1; a size of 1 is repeated (numpy's broadcasting over four axes). */
+typedef enum { BINARY_ADD, BINARY_SUB, BINARY_MUL, BINARY_DIV } BinaryKind;
+typedef struct {
+    BinaryKind kind;
+} BinaryAttr;
+
+/* dropout: x, seed (F32 [1,1,1,2]: seed, step; whole numbers below 2^24) -> x*keep/(1-p).  The mask
+ * is keep(i) = rng_uniform(rng_stream(key, seed) + step*2^32, i) >= p. */
+typedef struct {
+    float p;
+    uint64_t key;
+} DropoutAttr;
+
+/* softmax: over c. */
+
+/* reduce: over the axes in the mask (1 << Axis), which become size 1.  STD divides by the count
+ * minus one; of fewer than two values, and where it is 0, value and gradient are 0. */
+typedef enum { REDUCE_SUM, REDUCE_MEAN, REDUCE_STD } ReduceKind;
+typedef struct {
+    ReduceKind kind;
+    unsigned axes;
+} ReduceAttr;
+
+/* loss: element by element weight*l(prediction, target); weight broadcasts, or is absent (1).
+ * MSE (p-t)^2; L1 |p-t|; BCE with logits max(p,0) - p*t + log(1+exp(-|p|)); SMOOTH_L1 d^2/2/beta
+ * below beta, |d| - beta/2 above (beta 0 means 1).  BCE has no gradient for the target. */
+typedef enum { LOSS_MSE, LOSS_L1, LOSS_BCE, LOSS_SMOOTH_L1 } LossKind;
+typedef struct {
+    LossKind kind;
+    float beta;
+} LossAttr;
+
+/* rot6d: [n,1,j,6] -> [n,1,j,9].  Zhou et al. 2019; numbers 0,2,4 are the first axis, 1,3,5 the
+ * second, the matrix (row-major) has b1 b2 b3 as columns; norms are clamped at 1e-12. rodrigues:
+ * axis-angle [n,1,j,3] -> [n,1,j,9]; angle = |r + 1e-8| as in smplx; safe at 0. axisangle:
+ * [n,1,j,9] -> [n,1,j,3] through the quaternion whose largest component is positive; angles up to
+ * 2*pi are legal, no jump at pi. project: points [n,1,j,3] (camera frame, metres), camera [n,1,1,3]
+ * = f, cx, cy (pixels)
+ * -> pixels [n,1,j,2] = f*X/Z + cx, f*Y/Z + cy; Z is not clamped.
+ * camera (paper eq. 1): crop camera [n,1,1,3] = s, tx, ty; box [n,1,1,6] = centre x, centre y,
+ * height (200*scale), image width, image height, f in pixels -> translation [n,1,1,3] in metres. */
+
+enum { SKIN_JOINTS = 64 };
+
+/* skin: SMPL's vertices (Loper et al. 2015).
+ * rotations [n,1,j,9], betas [n,1,1,b], v_template [1,1,v,3], shapedirs [1,v,3,b],
+ * posedirs [1,v,3,9*(j-1)] or absent, joint template [1,1,j,3] = J_regressor v_template,
+ * joint shapedirs [1,j,3,b] = J_regressor shapedirs, weights [1,1,v,j]
+ * -> vertices [n,1,v,3], joints of the chain [n,1,j,3]; metres, no translation.
+ *
+ * joints: k regressed joints without making vertices: joint_k = sum_j G_j [P_kj; c_kj], exact
+ * because a regressed vertex is linear in (1, betas, pose feature). rotations, betas, joint
+ * template, joint shapedirs as above, constant [1,k,j,4] (template part of P_kj, c_kj), shape part
+ * [1,k,3*j,b], pose part [1,k,3*j,9*(j-1)] or absent (row j*3+axis) -> [n,1,k,3]. A row r of a
+ * regressor (1 x v) gives P_kj = sum_v r_v w_vj v_posed_v, c_kj = sum_v r_v w_vj. */
+typedef struct {
+    int8_t parent[SKIN_JOINTS]; /* -1 for the root; parents come before children */
+} SkinAttr;
+
+/* boxdecode (YOLOX): raw [n,a,1,5+classes] = x, y, w, h, objectness, classes; anchors of strides 8,
+ * 16, 32 over an input of height x width, each map row-major -> centre x, centre y, w, h in input
+ * pixels, sigmoid of the rest. */
+typedef struct {
+    int height, width;
+} BoxdecodeAttr;
+
+/* nms: decoded [n,a,1,5+classes] -> rows [n,limit,1,8] = x0, y0, x1, y1, score, objectness, class,
+ * anchor in order of falling score (ties: lower anchor first), and count [n,1,1,1].  A row needs
+ * score = objectness * best class >= conf; of two rows with IoU > iou the lower score goes (within
+ * a class, or among all when agnostic). */
+typedef struct {
+    float conf, iou;
+    bool agnostic;
+    int limit;
+} NmsAttr;
+
+/* affine: cuts n crops out of one photo.  image (dtype U8) [1,H,W,3], map [n,1,1,6] (crop pixel ->
+ * photo pixel: X = m0 x + m1 y + m2, Y = m3 x + m4 y + m5), rectangle [n,1,1,4] or absent: source
+ * coordinates are clamped into x0..x1, y0..y1 -> [n,out_h,out_w,3] = (p*scale - mean)/deviation,
+ * bilinear; pixels outside the photo are `border`.  Rows and columns at or beyond valid_h, valid_w
+ * (0: all) of a crop are `border` as well.  mean and deviation are per output channel. */
+typedef struct {
+    int out_h, out_w, valid_h, valid_w;
+    float border, scale;         /* scale 0: 1 */
+    float mean[3], deviation[3]; /* deviation 0: 1 */
+    bool reverse;                /* RGB <-> BGR */
+    bool round8;                 /* round the sample to a whole grey level first */
+} AffineAttr;
+
+/* update: one optimiser step over the flat slabs, in place.  weights, gradients, m, v [1,1,1,size]
+ * (m, v absent where unused), hyper [1,1,1,4] = learning rate, weight decay, step (1-based),
+ * unused. ADAMW (Loshchilov & Hutter 2017): w -= lr*wd*w; w -= lr/(1-beta1^t) *
+ * m/(sqrt(v)/sqrt(1-beta2^t) + eps). ADAM: decay is added to the gradient.  SGD: m = momentum*m + g
+ * + wd*w; w -= lr*m (nesterov: g + momentum*m). */
+typedef enum { UPDATE_ADAMW, UPDATE_ADAM, UPDATE_SGD } UpdateKind;
+typedef struct {
+    size_t offset, size;
+} UpdateRange;
+typedef struct {
+    UpdateKind kind;
+    float beta1, beta2, eps; /* 0: 0.9, 0.999, 1e-8 */
+    float momentum;
+    bool nesterov;
+    int ranges;
+    const UpdateRange *range; /* parts of the slab that have a gradient */
+} UpdateAttr;
+
+#endif

@@ -1,0 +1,478 @@
+/* conv: oneDNN where it has a fast kernel for float, own loops for everything else.
+ *
+ * The own loops are one micro kernel: 4 pixels x LANES channels of a product of pixel rows with
+ * packed weights.  Forward runs it with outputs as lanes, the gradient of x with inputs as lanes;
+ * pixels outside the map point to a row of zeros.  Depthwise convs have their own loop over c.
+ */
+#include "kernels/kernel.h"
+#include "kernels/onednn.h"
+
+enum { PIXELS = 4, LANES = 8, SUM_LANES = 16 };
+
+typedef struct {
+    Act act;
+    REAL slope;
+    int stride, pad, dilation, groups;
+    int n, h, w, ci, ho, wo, co, kh, kw;
+    int gi, go; /* channels of one group: inputs, outputs */
+} Conv;
+
+static Conv describe(const Call *c) {
+    const ConvAttr *a = c->attr;
+    Shape x = c->in[0].shape, w = c->in[1].shape;
+    Shape y = shape_size(c->out[0].shape) ? c->out[0].shape : c->dout[0].shape;
+    Conv g = {.act = a->act,
+              .slope = (REAL)a->slope,
+              .stride = a->stride ? a->stride : 1,
+              .pad = a->pad,
+              .dilation = a->dilation ? a->dilation : 1,
+              .groups = a->groups ? a->groups : 1,
+              .n = x.n,
+              .h = x.h,
+              .w = x.w,
+              .ci = x.c,
+              .ho = y.h,
+              .wo = y.w,
+              .co = w.n,
+              .kh = w.h,
+              .kw = w.w,
+              .gi = w.c};
+    g.go = g.co / g.groups;
+    return g;
+}
+
+static bool depthwise(const Conv *g) { return g->gi == 1 && g->go == 1; }
+
+static size_t output_size(const Conv *g) { return (size_t)g->n * g->ho * g->wo * g->co; }
+
+static int round_up(int value, int multiple) {
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+/* Input position that output position `o` reads through tap `k`. */
+static int source(const Conv *g, int o, int k) { return o * g->stride - g->pad + k * g->dilation; }
+
+/* Output position that reads input position `i` through tap `k`, or -1. */
+static int target(const Conv *g, int i, int k, int size) {
+    int scaled = i + g->pad - k * g->dilation;
+    if (scaled < 0 || scaled % g->stride) return -1;
+    return scaled / g->stride < size ? scaled / g->stride : -1;
+}
+
+static REAL activate(const Conv *g, REAL z) {
+    switch (g->act) {
+    case ACT_RELU: return z > 0 ? z : 0;
+    case ACT_LEAKY: return z > 0 ? z : g->slope * z;
+    case ACT_SILU: return z / (1 + exp(-z));
+    case ACT_NONE: break;
+    }
+    return z;
+}
+
+/* Packed weights: [groups][kh*kw][rows][lanes], lanes padded with zeros to a multiple of LANES,
+ * then a row of zeros.  Rows are summed over: inputs in forward, outputs for the gradient of x. */
+typedef struct {
+    int rows, lanes;
+} Packing;
+
+static Packing forward_packing(const Conv *g) {
+    return depthwise(g) ? (Packing){1, g->co} : (Packing){g->gi, round_up(g->go, LANES)};
+}
+
+static Packing backward_packing(const Conv *g) {
+    return depthwise(g) ? (Packing){1, g->co} : (Packing){g->go, round_up(g->gi, LANES)};
+}
+
+static size_t packed_size(const Conv *g, Packing p) {
+    size_t groups = depthwise(g) ? 1 : (size_t)g->groups;
+    return groups * g->kh * g->kw * p.rows * p.lanes +
+           (size_t)(p.rows > p.lanes ? p.rows : p.lanes);
+}
+
+static const REAL *zero_row(const Conv *g, Packing p, const REAL *packed) {
+    return packed + packed_size(g, p) - (p.rows > p.lanes ? p.rows : p.lanes);
+}
+
+static void pack(const Conv *g, Packing p, bool outputs_are_lanes, const REAL *w, REAL *packed) {
+    int taps = g->kh * g->kw;
+    memset(packed, 0, packed_size(g, p) * sizeof *packed);
+    PARALLEL_FOR
+    for (int gt = 0; gt < g->groups * taps; gt++) {
+        int group = gt / taps, tap = gt % taps;
+        for (int o = 0; o < g->go; o++) {
+            const REAL *from = w + ((size_t)(group * g->go + o) * taps + tap) * g->gi;
+            if (depthwise(g)) {
+                packed[(size_t)tap * p.lanes + group] = *from;
+                continue;
+            }
+            REAL *to = packed + (size_t)gt * p.rows * p.lanes;
+            for (int i = 0; i < g->gi; i++)
+                to[outputs_are_lanes ? (size_t)i * p.lanes + o : (size_t)o * p.lanes + i] = from[i];
+        }
+    }
+}
+
+/* sum[p][l] += row[p][r] * weights[r][l] over all r.  The copy of sum stays in registers. */
+static inline void multiply_rows(REAL sum[PIXELS][LANES], const REAL *const row[PIXELS], int rows,
+                                 const REAL *restrict weights, int stride) {
+    REAL t[PIXELS][LANES];
+    memcpy(t, sum, sizeof t);
+    for (int r = 0; r < rows; r++, weights += stride)
+        for (int p = 0; p < PIXELS; p++)
+            for (int l = 0; l < LANES; l++) t[p][l] += row[p][r] * weights[l];
+    memcpy(sum, t, sizeof t);
+}
+
+/* One value per channel of one pixel, before the activation: bias and residual where present. */
+static void finish(const Conv *g, const REAL *sum, int count, const REAL *b, const REAL *r,
+                   REAL *y) {
+    for (int l = 0; l < count; l++) y[l] = activate(g, sum[l] + (b ? b[l] : 0) + (r ? r[l] : 0));
+}
+
+/* Output row `row` of n*ho rows. */
+static void forward_row(const Conv *g, int row, const REAL *x, const REAL *packed, const REAL *b,
+                        const REAL *r, REAL *y) {
+    Packing p = forward_packing(g);
+    const REAL *zeros = zero_row(g, p, packed);
+    int image = row / g->ho, i = row % g->ho, taps = g->kh * g->kw;
+    for (int group = 0; group < g->groups; group++)
+        for (int lane = 0; lane < g->go; lane += LANES)
+            for (int j = 0; j < g->wo; j += PIXELS) {
+                REAL sum[PIXELS][LANES] = {0};
+                for (int tap = 0; tap < taps; tap++) {
+                    int h = source(g, i, tap / g->kw);
+                    if (h < 0 || h >= g->h) continue;
+                    const REAL *from[PIXELS];
+                    for (int q = 0; q < PIXELS; q++) {
+                        int w = source(g, j + q, tap % g->kw);
+                        bool inside = j + q < g->wo && w >= 0 && w < g->w;
+                        size_t pixel = ((size_t)image * g->h + h) * g->w + (inside ? w : 0);
+                        from[q] = inside ? x + pixel * g->ci + group * g->gi : zeros;
+                    }
+                    size_t block = (size_t)(group * taps + tap) * p.rows * p.lanes;
+                    multiply_rows(sum, from, p.rows, packed + block + lane, p.lanes);
+                }
+                int first = group * g->go + lane, count = g->go - lane;
+                for (int q = 0; q < PIXELS && j + q < g->wo; q++) {
+                    size_t at = ((size_t)row * g->wo + j + q) * g->co + first;
+                    finish(g, sum[q], count < LANES ? count : LANES, b ? b + first : NULL,
+                           r ? r + at : NULL, y + at);
+                }
+            }
+}
+
+static void forward_depthwise_row(const Conv *g, int row, const REAL *x, const REAL *packed,
+                                  const REAL *b, const REAL *r, REAL *restrict y) {
+    int image = row / g->ho, i = row % g->ho, c = g->co;
+    for (int j = 0; j < g->wo; j++) {
+        size_t at = ((size_t)row * g->wo + j) * c;
+        for (int l = 0; l < c; l++) y[at + l] = 0;
+        for (int tap = 0; tap < g->kh * g->kw; tap++) {
+            int h = source(g, i, tap / g->kw), w = source(g, j, tap % g->kw);
+            if (h < 0 || h >= g->h || w < 0 || w >= g->w) continue;
+            const REAL *restrict from = x + (((size_t)image * g->h + h) * g->w + w) * c;
+            const REAL *restrict weight = packed + (size_t)tap * c;
+            for (int l = 0; l < c; l++) y[at + l] += from[l] * weight[l];
+        }
+        for (int l = 0; l < c; l++)
+            y[at + l] = activate(g, y[at + l] + (b ? b[l] : 0) + (r ? r[at + l] : 0));
+    }
+}
+
+static void own_forward(const Conv *g, const Call *c, REAL *packed, REAL *y) {
+    const REAL *x = c->in[0].data, *b = c->in[2].data, *r = c->in[3].data;
+    pack(g, forward_packing(g), true, c->in[1].data, packed);
+    PARALLEL_FOR
+    for (int row = 0; row < g->n * g->ho; row++)
+        (depthwise(g) ? forward_depthwise_row : forward_row)(g, row, x, packed, b, r, y);
+}
+
+/* Input row `row` of n*h rows: dx[i] = sum over taps and outputs of dz[target]*w. */
+static void input_gradient_row(const Conv *g, int row, const REAL *dz, const REAL *packed, REAL *dx,
+                               bool add) {
+    Packing p = backward_packing(g);
+    const REAL *zeros = zero_row(g, p, packed);
+    int image = row / g->h, i = row % g->h, taps = g->kh * g->kw;
+    for (int group = 0; group < g->groups; group++)
+        for (int lane = 0; lane < g->gi; lane += LANES)
+            for (int j = 0; j < g->w; j += PIXELS) {
+                REAL sum[PIXELS][LANES] = {0};
+                for (int tap = 0; tap < taps; tap++) {
+                    int h = target(g, i, tap / g->kw, g->ho);
+                    if (h < 0) continue;
+                    const REAL *from[PIXELS];
+                    bool any = false;
+                    for (int q = 0; q < PIXELS; q++) {
+                        int w = j + q < g->w ? target(g, j + q, tap % g->kw, g->wo) : -1;
+                        size_t pixel = ((size_t)image * g->ho + h) * g->wo + (w < 0 ? 0 : w);
+                        from[q] = w < 0 ? zeros : dz + pixel * g->co + group * g->go;
+                        any |= w >= 0;
+                    }
+                    size_t block = (size_t)(group * taps + tap) * p.rows * p.lanes;
+                    if (any) multiply_rows(sum, from, p.rows, packed + block + lane, p.lanes);
+                }
+                int count = g->gi - lane < LANES ? g->gi - lane : LANES;
+                for (int q = 0; q < PIXELS && j + q < g->w; q++) {
+                    size_t pixel = (size_t)row * g->w + j + q;
+                    REAL *to = dx + pixel * g->ci + group * g->gi + lane;
+                    for (int l = 0; l < count; l++) kernel_put(to + l, sum[q][l], add);
+                }
+            }
+}
+
+static void input_gradient_depthwise_row(const Conv *g, int row, const REAL *dz, const REAL *packed,
+                                         REAL *restrict dx, bool add) {
+    int image = row / g->h, i = row % g->h, c = g->ci;
+    for (int j = 0; j < g->w; j++) {
+        REAL *restrict to = dx + ((size_t)row * g->w + j) * c;
+        if (!add) memset(to, 0, c * sizeof *to);
+        for (int tap = 0; tap < g->kh * g->kw; tap++) {
+            int h = target(g, i, tap / g->kw, g->ho), w = target(g, j, tap % g->kw, g->wo);
+            if (h < 0 || w < 0) continue;
+            const REAL *restrict from = dz + (((size_t)image * g->ho + h) * g->wo + w) * c;
+            const REAL *restrict weight = packed + (size_t)tap * c;
+            for (int l = 0; l < c; l++) to[l] += from[l] * weight[l];
+        }
+    }
+}
+
+/* The outputs j0 <= j < j1 that read inside the map through column tap k. */
+static void valid_columns(const Conv *g, int k, int *j0, int *j1) {
+    *j0 = 0;
+    while (*j0 < g->wo && source(g, *j0, k) < 0) ++*j0;
+    *j1 = g->wo;
+    while (*j1 > *j0 && source(g, *j1 - 1, k) >= g->w) --*j1;
+}
+
+/* dw[o][l] += sum over one row of outputs of dz[j][o] * x[j][l] for up to 4 outputs and LANES
+ * inputs. */
+static inline void weight_gradient_block(const REAL *dz, int co, const REAL *x, size_t x_step,
+                                         int pixels, int outputs, int lanes, REAL *dw,
+                                         size_t dw_step) {
+    REAL sum[PIXELS][LANES] = {0};
+    for (int j = 0; j < pixels; j++, dz += co, x += x_step)
+        for (int o = 0; o < outputs; o++)
+            for (int l = 0; l < lanes; l++) sum[o][l] += dz[o] * x[l];
+    for (int o = 0; o < outputs; o++)
+        for (int l = 0; l < lanes; l++) dw[o * dw_step + l] += sum[o][l];
+}
+
+/* Row kh of the kernels of up to 4 outputs from `first` on. */
+static void weight_gradient_rows(const Conv *g, const REAL *x, const REAL *dz, int first,
+                                 int outputs, int kh, REAL *dw) {
+    size_t filter = (size_t)g->kh * g->kw * g->gi, x_step = (size_t)g->stride * g->ci;
+    int group = first / g->go;
+    for (int row = 0; row < g->n * g->ho; row++) {
+        int h = source(g, row % g->ho, kh);
+        if (h < 0 || h >= g->h) continue;
+        const REAL *x_row = x + ((size_t)(row / g->ho) * g->h + h) * g->w * g->ci + group * g->gi;
+        for (int kw = 0; kw < g->kw; kw++) {
+            int j0, j1;
+            valid_columns(g, kw, &j0, &j1);
+            if (j1 <= j0) continue;
+            const REAL *from = x_row + (size_t)source(g, j0, kw) * g->ci;
+            const REAL *dz_row = dz + ((size_t)row * g->wo + j0) * g->co + first;
+            REAL *to = dw + first * filter + (size_t)(kh * g->kw + kw) * g->gi;
+            for (int l = 0; l < g->gi; l += LANES)
+                if (outputs == PIXELS && g->gi - l >= LANES)
+                    weight_gradient_block(dz_row, g->co, from + l, x_step, j1 - j0, PIXELS, LANES,
+                                          to + l, filter);
+                else
+                    weight_gradient_block(dz_row, g->co, from + l, x_step, j1 - j0, outputs,
+                                          g->gi - l < LANES ? g->gi - l : LANES, to + l, filter);
+        }
+    }
+}
+
+static void weight_gradient(const Conv *g, const REAL *x, const REAL *dz, REAL *dw, bool add) {
+    int blocks = (g->go + PIXELS - 1) / PIXELS, count = g->groups * blocks * g->kh;
+    if (!add) memset(dw, 0, (size_t)g->co * g->kh * g->kw * g->gi * sizeof *dw);
+    PARALLEL_FOR
+    for (int i = 0; i < count; i++) {
+        int block = i / g->kh, o = block % blocks * PIXELS;
+        weight_gradient_rows(g, x, dz, block / blocks * g->go + o,
+                             g->go - o < PIXELS ? g->go - o : PIXELS, i % g->kh, dw);
+    }
+}
+
+/* Depthwise: all taps of SUM_LANES channels from `first` on. */
+static void weight_gradient_channels(const Conv *g, const REAL *x, const REAL *dz, int first,
+                                     REAL *dw, bool add) {
+    int c = g->co, taps = g->kh * g->kw, lanes = c - first < SUM_LANES ? c - first : SUM_LANES;
+    for (int tap = 0; tap < taps; tap++) {
+        REAL total[SUM_LANES] = {0};
+        int j0, j1;
+        valid_columns(g, tap % g->kw, &j0, &j1);
+        for (int row = 0; row < g->n * g->ho; row++) {
+            int h = source(g, row % g->ho, tap / g->kw);
+            if (h < 0 || h >= g->h) continue;
+            REAL sum[SUM_LANES] = {0};
+            for (int j = j0; j < j1; j++) {
+                int w = source(g, j, tap % g->kw);
+                const REAL *d = dz + ((size_t)row * g->wo + j) * c + first;
+                const REAL *v = x + (((size_t)(row / g->ho) * g->h + h) * g->w + w) * c + first;
+                for (int l = 0; l < lanes; l++) sum[l] += d[l] * v[l];
+            }
+            for (int l = 0; l < lanes; l++) total[l] += sum[l];
+        }
+        for (int l = 0; l < lanes; l++)
+            kernel_put(dw + (size_t)(first + l) * taps + tap, total[l], add);
+    }
+}
+
+static void bias_gradient(const Conv *g, const REAL *dz, REAL *db, bool add) {
+    PARALLEL_FOR
+    for (int first = 0; first < g->co; first += SUM_LANES) {
+        int lanes = g->co - first < SUM_LANES ? g->co - first : SUM_LANES;
+        double sum[SUM_LANES] = {0};
+        for (size_t pixel = 0; pixel < (size_t)g->n * g->ho * g->wo; pixel++)
+            for (int l = 0; l < lanes; l++) sum[l] += (double)dz[pixel * g->co + first + l];
+        for (int l = 0; l < lanes; l++) kernel_put(db + first + l, (REAL)sum[l], add);
+    }
+}
+
+static void own_backward(const Conv *g, const Call *c, REAL *packed) {
+    const REAL *x = c->in[0].data, *dz = c->dout[0].data;
+    REAL *dx = c->din[0].data, *dw = c->din[1].data;
+    if (dx && output_size(g)) {
+        pack(g, backward_packing(g), false, c->in[1].data, packed);
+        PARALLEL_FOR
+        for (int row = 0; row < g->n * g->h; row++)
+            (depthwise(g) ? input_gradient_depthwise_row : input_gradient_row)(g, row, dz, packed,
+                                                                               dx, c->add[0]);
+    }
+    if (dw && depthwise(g)) {
+        PARALLEL_FOR
+        for (int first = 0; first < g->co; first += SUM_LANES)
+            weight_gradient_channels(g, x, dz, first, dw, c->add[1]);
+    } else if (dw) {
+        weight_gradient(g, x, dz, dw, c->add[1]);
+    }
+}
+
+/* dz = dy * act'(z), in place, and the residual's gradient, which equals dz.  `value` is z for SILU
+ * and y for the others, whose sign is z's. */
+static void activation_gradient(const Conv *g, const REAL *restrict value, REAL *restrict dz,
+                                REAL *restrict dr, bool add) {
+    enum { BLOCK = 4096 };
+    size_t size = output_size(g), blocks = (size + BLOCK - 1) / BLOCK;
+    if (g->act == ACT_NONE && !dr) return;
+    PARALLEL_FOR
+    for (size_t block = 0; block < blocks; block++) {
+        size_t begin = block * BLOCK, end = size - begin < BLOCK ? size : begin + BLOCK;
+        if (g->act == ACT_SILU)
+            for (size_t i = begin; i < end; i++) {
+                REAL s = 1 / (1 + exp(-value[i]));
+                dz[i] *= s * (1 + value[i] * (1 - s));
+            }
+        else if (g->act != ACT_NONE) {
+            REAL below = g->act == ACT_LEAKY ? g->slope : 0;
+            for (size_t i = begin; i < end; i++) dz[i] = value[i] > 0 ? dz[i] : below * dz[i];
+        }
+        if (dr && add)
+            for (size_t i = begin; i < end; i++) dr[i] += dz[i];
+        else if (dr)
+            memcpy(dr + begin, dz + begin, (end - begin) * sizeof *dr);
+    }
+}
+
+/* Three ways to run a conv.  PRODUCT: a 1x1 conv is a product of matrices that needs no packing;
+ * forward gains from it only while packing the weights costs more than a separate pass for bias and
+ * activation. */
+enum { PRODUCT_PIXELS = 512 };
+
+static bool is_product(const Conv *g) {
+    return onednn_usable(sizeof(REAL)) && output_size(g) && g->kh == 1 && g->kw == 1 &&
+           g->stride == 1 && !g->pad && g->groups == 1;
+}
+
+static bool is_product_forward(const Conv *g) {
+    return is_product(g) && g->n * g->h * g->w < PRODUCT_PIXELS;
+}
+
+static void product_forward(const Conv *g, const Call *c, REAL *y) {
+    const REAL *b = c->in[2].data, *r = c->in[3].data;
+    int pixels = g->n * g->h * g->w;
+    OnednnMatrix x = {c->in[0].data, g->ci, false}, w = {c->in[1].data, g->ci, true};
+    onednn_gemm(pixels, g->co, g->ci, x, w, y, g->co, false);
+    PARALLEL_FOR
+    for (int p = 0; p < pixels; p++) {
+        size_t at = (size_t)p * g->co;
+        finish(g, y + at, g->co, b, r ? r + at : NULL, y + at);
+    }
+}
+
+static void product_backward(const Conv *g, const Call *c) {
+    int pixels = g->n * g->h * g->w;
+    OnednnMatrix x = {c->in[0].data, g->ci, false}, w = {c->in[1].data, g->ci, false};
+    OnednnMatrix dz = {c->dout[0].data, g->co, false}, transposed = {dz.data, dz.ld, true};
+    if (c->din[0].data) onednn_gemm(pixels, g->ci, g->co, dz, w, c->din[0].data, g->ci, c->add[0]);
+    if (c->din[1].data)
+        onednn_gemm(g->co, g->ci, pixels, transposed, x, c->din[1].data, g->ci, c->add[1]);
+}
+
+/* Bytes of the value before the activation, at the start of the workspace of SILU's backward. */
+static size_t value_bytes(const Conv *g) {
+    return g->act == ACT_SILU ? (output_size(g) * sizeof(REAL) + 63) / 64 * 64 : 0;
+}
+
+static size_t own_bytes(const Conv *g) {
+    size_t forward = packed_size(g, forward_packing(g));
+    size_t backward = packed_size(g, backward_packing(g));
+    return (forward > backward ? forward : backward) * sizeof(REAL);
+}
+
+static bool wanted(const Call *c, int i) { return shape_size(c->din[i].shape) != 0; }
+
+void KERNEL(conv_prepare)(Call *c, bool backward) {
+    Conv g = describe(c);
+    unsigned passes = 0;
+    if (!is_product_forward(&g) && (!backward || g.act == ACT_SILU)) passes |= ONEDNN_FORWARD;
+    if (!is_product(&g) && wanted(c, 0)) passes |= ONEDNN_INPUT_GRADIENT;
+    if (!is_product(&g) && wanted(c, 1)) passes |= ONEDNN_WEIGHT_GRADIENT;
+    size_t bytes = 0;
+    if (passes && onednn_usable(sizeof(REAL)) && output_size(&g))
+        c->state = onednn_conv_new(c, passes, backward ? ACT_NONE : g.act, &bytes);
+    if (passes && !c->state) bytes = own_bytes(&g);
+    c->workspace_size = bytes + (backward ? value_bytes(&g) : 0);
+}
+
+void KERNEL(conv_drop)(Call *c) {
+    onednn_conv_free(c->state);
+    c->state = NULL;
+}
+
+static void run_forward(const Conv *g, const Call *c, REAL *y, void *workspace) {
+    if (is_product_forward(g))
+        product_forward(g, c, y);
+    else if (c->state)
+        onednn_conv_forward(c->state, c, y, workspace);
+    else
+        own_forward(g, c, workspace, y);
+}
+
+void KERNEL(conv_forward)(const Call *c) {
+    Conv g = describe(c);
+    run_forward(&g, c, c->out[0].data, c->workspace);
+}
+
+void KERNEL(conv_backward)(const Call *c) {
+    Conv g = describe(c);
+    REAL *dz = c->dout[0].data, *value = c->out[0].data;
+    char *rest = (char *)c->workspace + value_bytes(&g);
+    if (g.act == ACT_SILU) {
+        Conv linear = g;
+        linear.act = ACT_NONE;
+        value = c->workspace;
+        run_forward(&linear, c, value, rest);
+    }
+    activation_gradient(&g, value, dz, c->din[3].data, c->add[3]);
+    if (is_product(&g))
+        product_backward(&g, c);
+    else if (c->state)
+        onednn_conv_backward(c->state, c, rest);
+    else
+        own_backward(&g, c, (REAL *)(void *)rest);
+    bool has_bias = !is_product(&g) && c->state && c->din[1].data;
+    if (c->din[2].data && !has_bias) bias_gradient(&g, dz, c->din[2].data, c->add[2]);
+}

@@ -1,0 +1,47 @@
+/* What every own kernel includes.  A kernel file is compiled twice: as float it is part of backend
+ * `cpu`, as double (KERNEL_DOUBLE) of `ref`, the proof.
+ *
+ *     void KERNEL(focus_forward)(const Call *c) {
+ *         const REAL *x = c->in[0].data;  // [n,h,w,c]
+ *
+ * Math functions come from tgmath, so exp(x) is expf for float.
+ */
+#ifndef KERNELS_KERNEL_H
+#define KERNELS_KERNEL_H
+
+#include "kernels/backend.h"
+#include "tensor/parallel.h"
+
+#include <math.h>
+#include <string.h>
+#include <tgmath.h>
+
+#ifdef KERNEL_DOUBLE
+#define REAL double
+#define KERNEL(name) name##_ref
+#else
+#define REAL float
+#define KERNEL(name) name##_cpu
+#endif
+
+#define FORWARD(name) void KERNEL(name##_forward)(const Call *c);
+#define PLAIN(name) FORWARD(name) void KERNEL(name##_backward)(const Call *c);
+#define FORWARD_PREPARED(name)                            \
+    FORWARD(name)                                         \
+    void KERNEL(name##_prepare)(Call * c, bool backward); \
+    void KERNEL(name##_drop)(Call * c);
+#define PREPARED(name) FORWARD_PREPARED(name) void KERNEL(name##_backward)(const Call *c);
+#define OP(name, Attr, n_in, n_out, grads, reads, kernels) kernels(name)
+#include "kernels/ops.def"
+#undef OP
+#undef FORWARD
+#undef PLAIN
+#undef FORWARD_PREPARED
+#undef PREPARED
+
+/* Where gradient i goes: overwritten or added to. */
+static inline void kernel_put(REAL *place, REAL value, bool add) {
+    *place = add ? *place + value : value;
+}
+
+#endif

@@ -1,0 +1,58 @@
+/* Op: what the engine knows of an operation without running it, and the Call that runs it.
+ *
+ * A Call is one op on one set of addresses.  Forward reads `in`, writes `out`.  Backward reads
+ * `dout` and the values that ops.def says it reads, and for every i with din[i].data writes (add[i]
+ * false) or adds to (add[i] true) the gradient of in[i].  dout is dead afterwards, so backward may
+ * use it as scratch.  Absent tensors have data NULL and all sizes 0.
+ */
+#ifndef KERNELS_OP_H
+#define KERNELS_OP_H
+
+#include "kernels/attr.h"
+#include "tensor/tensor.h"
+
+typedef enum {
+#define OP(name, Attr, n_in, n_out, grads, reads, prepared) OP_##name,
+#include "kernels/ops.def"
+#undef OP
+    OP_COUNT
+} OpKind;
+
+enum { OP_MAX_IN = 8, OP_MAX_OUT = 3 };
+
+/* Masks over inputs and outputs, as used in ops.def. */
+#define IN(i) (1u << (i))
+#define OUT(i) (1u << (OP_MAX_IN + (i)))
+#define ALL_IN 0xffu
+
+typedef struct {
+    const void *attr;
+    Tensor in[OP_MAX_IN], out[OP_MAX_OUT];
+    Tensor din[OP_MAX_IN], dout[OP_MAX_OUT];
+    bool add[OP_MAX_IN];
+    void *workspace;
+    size_t workspace_size; /* set by prepare, bytes */
+    void *state;           /* set by prepare, freed by drop */
+} Call;
+
+typedef struct {
+    const char *name;
+    int n_in, n_out;
+    size_t attr_size;
+    unsigned grads; /* mask of differentiable inputs */
+} OpInfo;
+
+const OpInfo *op_info(OpKind kind);
+
+/* Mask of the inputs and outputs that backward reads. */
+unsigned op_reads(OpKind kind, const void *attr);
+
+/* Shapes and dtypes of the outputs from the inputs; a mismatch is bad code and aborts with `where`
+ * ("hrnet.c:42") in the message. */
+void op_shape(OpKind kind, const void *attr, const Tensor *in, Tensor *out, const char *where);
+
+/* Multiplications and additions of one forward run, for reports; 0 for ops that move or map data.
+ */
+double op_flops(OpKind kind, const void *attr, const Tensor *in, const Tensor *out);
+
+#endif

@@ -1,0 +1,107 @@
+/* skin: linear blend skinning with shape and pose blend shapes (SMPL, Loper et al. 2015). */
+#include "kernels/body.h"
+
+/* Vertices are taken in pieces that stay in cache; gradients are summed over a fixed number of
+ * parts of the mesh, so that they do not depend on the number of threads. */
+enum { PIECE = 32, PARTS = 16 };
+
+static Body body_of_call(const Call *c) { return body_of(c, 5, shape_size(c->in[4].shape) > 0); }
+
+static BodyPoints vertices(const Call *c, const Body *b) {
+    return (BodyPoints){.base = c->in[2].data,
+                        .shape = c->in[3].data,
+                        .pose = c->in[4].data,
+                        .stride = 3,
+                        .betas = (size_t)b->betas,
+                        .features = (size_t)b->features};
+}
+
+void KERNEL(skin_prepare)(Call *c, bool backward) {
+    Body b = body_of_call(c);
+    size_t blocks = body_size(&b) * (size_t)body_blocks(&b) * sizeof(Lane);
+    c->workspace_size = backward ? (1 + PARTS) * blocks : blocks;
+}
+
+void KERNEL(skin_drop)(Call *c) { (void)c; }
+
+/* What a piece of the mesh needs: vertices first..end-1 of the people of one block. */
+typedef struct {
+    const Body *b;
+    const BodyPoints *points;
+    const REAL *weights; /* [v,j] */
+    size_t count;        /* vertices of the mesh */
+    const Lane *blocks;
+} Mesh;
+
+/* The blend of the joints' matrices at one vertex. */
+BODY_INLINE void blend(const Body *b, const REAL *weights, const Lane *block, Lane *m) {
+    const Lane *matrix = block + body_matrices(b);
+    memset(m, 0, 12 * sizeof *m);
+    for (int j = 0; j < b->joints; j++, matrix += 12)
+        if (weights[j] != 0)
+            for (int i = 0; i < 12; i++) m[i] += weights[j] * matrix[i];
+}
+
+BODY_HOT static void KERNEL(skin_piece_forward)(const Mesh *mesh, int k, size_t first, size_t end,
+                                                REAL *out) {
+    const Body *b = mesh->b;
+    const Lane *block = mesh->blocks + (size_t)k * body_size(b);
+    for (size_t v = first; v < end; v++) {
+        Lane rest[3], posed[3], m[12];
+        body_point(mesh->points, v, block, rest);
+        blend(b, mesh->weights + (size_t)b->joints * v, block, m);
+        body_transform(m, rest, 1, posed);
+        body_store(b, k, posed, out + 3 * v, 3 * mesh->count);
+    }
+}
+
+/* Adds to the block's gradient. */
+BODY_HOT static void KERNEL(skin_piece_backward)(const Mesh *mesh, int k, size_t first, size_t end,
+                                                 const REAL *dout, Lane *gradient) {
+    const Body *b = mesh->b;
+    const Lane *block = mesh->blocks + (size_t)k * body_size(b);
+    for (size_t v = first; v < end; v++) {
+        const REAL *weights = mesh->weights + (size_t)b->joints * v;
+        Lane d[3], rest[3], drest[3], m[12], *dmatrix = gradient + body_matrices(b);
+        body_load(b, k, dout + 3 * v, 3 * mesh->count, d);
+        body_point(mesh->points, v, block, rest);
+        blend(b, weights, block, m);
+        body_transform_back(m, d, drest);
+        body_point_back(mesh->points, v, drest, gradient);
+        for (int j = 0; j < b->joints; j++)
+            if (weights[j] != 0) body_matrix_back(weights[j], d, rest, 1, dmatrix + 12 * j);
+    }
+}
+
+void KERNEL(skin_forward)(const Call *c) {
+    Body b = body_of_call(c);
+    BodyPoints points = vertices(c, &b);
+    Mesh mesh = {&b, &points, c->in[7].data, (size_t)c->in[2].shape.w, c->workspace};
+    body_fill(&b, c->workspace, c->out[1].data);
+    PARALLEL_FOR
+    for (size_t first = 0; first < mesh.count; first += PIECE) {
+        size_t end = first + PIECE < mesh.count ? first + PIECE : mesh.count;
+        for (int k = 0; k < body_blocks(&b); k++)
+            KERNEL(skin_piece_forward)(&mesh, k, first, end, c->out[0].data);
+    }
+}
+
+void KERNEL(skin_backward)(const Call *c) {
+    Body b = body_of_call(c);
+    BodyPoints points = vertices(c, &b);
+    Mesh mesh = {&b, &points, c->in[7].data, (size_t)c->in[2].shape.w, c->workspace};
+    size_t size = body_size(&b), all = size * (size_t)body_blocks(&b);
+    Lane *parts = (Lane *)c->workspace + all;
+    body_fill(&b, c->workspace, NULL);
+    memset(parts, 0, PARTS * all * sizeof *parts);
+    PARALLEL_FOR
+    for (size_t part = 0; part < PARTS; part++) {
+        size_t last = mesh.count * (part + 1) / PARTS;
+        for (size_t first = mesh.count * part / PARTS; first < last; first += PIECE) {
+            size_t end = first + PIECE < last ? first + PIECE : last;
+            for (int k = 0; k < body_blocks(&b); k++) KERNEL(skin_piece_backward)
+            (&mesh, k, first, end, c->dout[0].data, parts + part * all + (size_t)k * size);
+        }
+    }
+    body_end(&b, c, parts, PARTS, c->dout[1].data);
+}

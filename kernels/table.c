@@ -1,0 +1,67 @@
+/* The op table of backend `cpu` (or, compiled as double, of `ref`) and its memory: the host's. */
+#include "kernels/kernel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { HUGE_PAGE = 2 << 20 };
+
+static void *alloc(size_t bytes) {
+    size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : 64;
+    if (bytes > SIZE_MAX - align) return NULL;
+    void *p = aligned_alloc(align, (bytes + align - 1) / align * align);
+#ifdef MADV_HUGEPAGE
+    if (p && align == HUGE_PAGE) madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+    return p;
+}
+
+static void copy(void *to, const void *from, size_t bytes) {
+    if (bytes) memcpy(to, from, bytes);
+}
+
+static void fill(void *to, int byte, size_t bytes) {
+    if (bytes) memset(to, byte, bytes);
+}
+
+static void wait_for_nothing(void) {}
+
+/* What Linux says programs may still take without swapping; elsewhere unknown. */
+static size_t free_memory(void) {
+    FILE *f = fopen("/proc/meminfo", "r");
+    if (!f) return 0;
+    unsigned long long kib = 0;
+    char line[128];
+    while (!kib && fgets(line, sizeof line, f)) sscanf(line, "MemAvailable: %llu kB", &kib);
+    fclose(f);
+    return (size_t)kib << 10;
+}
+
+#define FORWARD(name) .forward = KERNEL(name##_forward)
+#define PLAIN(name) FORWARD(name), .backward = KERNEL(name##_backward)
+#define FORWARD_PREPARED(name) \
+    FORWARD(name), .prepare = KERNEL(name##_prepare), .drop = KERNEL(name##_drop)
+#define PREPARED(name) FORWARD_PREPARED(name), .backward = KERNEL(name##_backward)
+
+const Backend KERNEL(backend) = {
+#ifdef KERNEL_DOUBLE
+    .name = "ref",
+#else
+    .name = "cpu",
+#endif
+    .real_size = sizeof(REAL),
+    .alloc = alloc,
+    .release = free,
+    .write = copy,
+    .read = copy,
+    .fill = fill,
+    .sync = wait_for_nothing,
+    .free_memory = free_memory,
+    .op =
+        {
+#define OP(name, Attr, n_in, n_out, grads, reads, kernels) [OP_##name] = {kernels(name)},
+#include "kernels/ops.def"
+#undef OP
+        },
+};

@@ -1,0 +1,76 @@
+#include "smpl/contract.h"
+
+#include "tensor/parallel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* to += factor * from. */
+static void accumulate(double *to, double factor, const float *from, int n) {
+    for (int i = 0; i < n; i++) to[i] += factor * (double)from[i];
+}
+
+static void to_floats(const double *from, float *to, int n) {
+    for (int i = 0; i < n; i++) to[i] = (float)from[i];
+}
+
+/* One row's sums over the vertices: what multiplies 1, the betas and the pose feature in P_j, and
+ * c_j as the constant's fourth column. */
+typedef struct {
+    double constant[BODY_JOINTS][4];
+    double shape[BODY_JOINTS][3 * BODY_BETAS];
+    double pose[BODY_JOINTS][3 * BODY_FEATURES];
+} RowSums;
+
+static void sum_row(const Body *b, const float *row, RowSums *s) {
+    for (size_t v = 0; v < (size_t)b->vertices; v++) {
+        if (row[v] == 0) continue;
+        for (int j = 0; j < BODY_JOINTS; j++) {
+            double share = (double)row[v] * (double)b->weights[v * BODY_JOINTS + (size_t)j];
+            if (share == 0) continue;
+            accumulate(s->constant[j], share, b->v_template + 3 * v, 3);
+            s->constant[j][3] += share;
+            accumulate(s->shape[j], share, b->shapedirs + v * 3 * BODY_BETAS, 3 * BODY_BETAS);
+            if (b->posedirs)
+                accumulate(s->pose[j], share, b->posedirs + v * 3 * BODY_FEATURES,
+                           3 * BODY_FEATURES);
+        }
+    }
+}
+
+BodyTables contract_regressor(const Body *body, Arena *arena, const float *regressor, int rows) {
+    enum {
+        CONSTANT = 4 * BODY_JOINTS,
+        SHAPE = BODY_ROWS * BODY_BETAS,
+        POSE = BODY_ROWS * BODY_FEATURES
+    };
+    size_t count = (size_t)rows;
+    double *constant = arena_alloc(arena, count * CONSTANT * sizeof *constant);
+    float *shape = arena_alloc(arena, count * SHAPE * sizeof *shape);
+    float *pose = body->posedirs ? arena_alloc(arena, count * POSE * sizeof *pose) : NULL;
+    PARALLEL_FOR_DYNAMIC
+    for (int k = 0; k < rows; k++) {
+        RowSums *sums = calloc(1, sizeof *sums);
+        CHECK(sums, "out of memory");
+        sum_row(body, regressor + (size_t)k * (size_t)body->vertices, sums);
+        memcpy(constant + (size_t)k * CONSTANT, sums->constant, sizeof sums->constant);
+        to_floats(&sums->shape[0][0], shape + (size_t)k * SHAPE, SHAPE);
+        if (pose) to_floats(&sums->pose[0][0], pose + (size_t)k * POSE, POSE);
+        free(sums);
+    }
+    return (BodyTables){rows, constant, shape, pose};
+}
+
+/* The chain's joint k is its own place carried along: P_kk = J_k, c_kk = 1, all else 0. */
+BodyTables contract_chain(const Body *b, Arena *arena) {
+    double *constant = arena_alloc(arena, sizeof *constant * BODY_JOINTS * BODY_JOINTS * 4);
+    float *shape = arena_alloc(arena, sizeof *shape * BODY_JOINTS * BODY_ROWS * BODY_BETAS);
+    for (int k = 0; k < BODY_JOINTS; k++) {
+        double *own = constant + (k * BODY_JOINTS + k) * 4;
+        memcpy(own, b->joint_template + 3 * k, 3 * sizeof *own);
+        own[3] = 1;
+        memcpy(shape + (k * BODY_ROWS + 3 * k) * BODY_BETAS,
+               b->joint_shapedirs + 3 * k * BODY_BETAS, 3 * BODY_BETAS * sizeof *shape);
+    }
+    return (BodyTables){BODY_JOINTS, constant, shape, NULL};
+}

@@ -1,0 +1,166 @@
+#include "tests/bench/cases.h"
+
+#include "autograd/plan.h"
+#include "nets/net.h"
+#include "smpl/body.h"
+#include "tensor/file.h"
+#include "tensor/rng.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { VERTICES = 6890, FACES = 13776, HALPE = 26, BONES_PER_VERTEX = 4 };
+
+static const size_t ADAMW_NUMBERS = 78893405; /* what learns in the mesh net */
+
+static float *numbers(size_t n, float low, float high) {
+    float *values = malloc(n * sizeof *values);
+    CHECK(values, "no memory for %zu numbers", n);
+    for (size_t i = 0; i < n; i++) values[i] = low + (high - low) * rng_uniform(1, i);
+    return values;
+}
+
+static void fill_input(Plan *plan, const Tensor *input, float low, float high) {
+    float *values = numbers(shape_size(input->shape), low, high);
+    plan_write(plan, input, F32, values);
+    free(values);
+}
+
+static void run_plan(void *plan) { plan_run(plan); }
+
+/* A network's output, or the gradient of the output's mean for all parameters. */
+static Status net_case(const Case *c, Work *out) {
+    const Backend *cpu = backend_find("cpu");
+    NetSpec spec;
+    Params *params;
+    TRY(net_open(c->net, cpu, &spec, &params));
+    Graph *g = graph_new();
+    Scope m = {.graph = g, .params = params};
+    Tensor *x = graph_input(g, "input", F32, (Shape){c->n, c->height, c->width, 3});
+    NetOutput y = net_build(&spec, &m, x, NULL);
+    Tensor *result = y.feature ? y.feature : y.raw;
+    PlanOptions options = {.keep = &result, .keeps = 1};
+    if (c->backward) options.loss = mean(&m, result, AXES_ALL);
+    Plan *plan;
+    TRY(plan_new(g, cpu, &options, &plan));
+    fill_input(plan, x, 0, 1);
+    *out = (Work){run_plan, plan, plan_flops(plan), 0};
+    return OK;
+}
+
+static Array array(const char *name, int dims, int64_t a, int64_t b, int64_t c, const void *data) {
+    return (Array){
+        .name = name, .dtype = F32, .dims = dims, .dim = {a, b, c}, .data = (void *)data};
+}
+
+/* Rows of non-negative numbers that sum to 1, `filled` of each row's numbers at spread places. */
+static float *shares(int rows, int size, int filled) {
+    float *values = calloc((size_t)rows * (size_t)size, sizeof *values);
+    CHECK(values, "no memory for %d x %d numbers", rows, size);
+    for (int i = 0; i < rows; i++)
+        for (int k = 0; k < filled; k++)
+            values[(size_t)i * (size_t)size + (size_t)((i + k * (size / filled)) % size)] =
+                1.f / (float)filled;
+    return values;
+}
+
+/* A body of SMPL's size whose numbers mean nothing, through a file as any other body. */
+static Status made_up_body(Body **out) {
+    float parents[2 * BODY_JOINTS], *faces = calloc(3 * FACES, sizeof *faces);
+    CHECK(faces, "no memory for %d faces", FACES);
+    for (int j = 0; j < BODY_JOINTS; j++) {
+        parents[j] = j ? (float)((j - 1) / 2) : -1;
+        parents[BODY_JOINTS + j] = (float)j;
+    }
+    for (int i = 0; i < 3 * FACES; i++) faces[i] = (float)(i % VERTICES);
+    const int v = VERTICES, j = BODY_JOINTS;
+    Array arrays[] = {
+        array("v_template", 2, v, 3, 0, numbers((size_t)v * 3, -1, 1)),
+        array("shapedirs", 3, v, 3, BODY_BETAS, numbers((size_t)v * 30, -0.01f, 0.01f)),
+        array("posedirs", 3, v, 3, BODY_FEATURES, numbers((size_t)v * 621, -0.01f, 0.01f)),
+        array("weights", 2, v, j, 0, shares(v, j, BONES_PER_VERTEX)),
+        array("J_regressor", 2, j, v, 0, shares(j, v, 32)),
+        array("J_regressor_halpe", 2, HALPE, v, 0, shares(HALPE, v, 32)),
+        array("kintree_table", 2, 2, j, 0, parents),
+        array("f", 2, FACES, 3, 0, faces),
+    };
+    const int count = sizeof arrays / sizeof *arrays;
+    char path[] = "/tmp/crowdrec-bench-XXXXXX.npz";
+    int file = mkstemps(path, 4);
+    if (file < 0) return fail(ERR_INPUT, "%s: cannot be made", path);
+    close(file);
+    Status status = file_write_npz(path, arrays, count);
+    if (!status) status = body_load(path, NULL, out);
+    unlink(path);
+    for (int i = 0; i < count; i++)
+        if (arrays[i].data != parents) free(arrays[i].data);
+    return status;
+}
+
+/* All vertices of n people, or the gradient of their Halpe joints' mean for pose and shape. */
+static Status body_case(const Case *c, Work *out) {
+    const Backend *cpu = backend_find("cpu");
+    Body *body;
+    TRY(made_up_body(&body));
+    Graph *g = graph_new();
+    Scope m = {.graph = g};
+    Tensor *pose = graph_input(g, "pose", F32, (Shape){c->n, 1, BODY_JOINTS, 9});
+    Tensor *betas = graph_input(g, "betas", F32, (Shape){c->n, 1, 1, BODY_BETAS});
+    Tensor *points =
+        c->backward ? body_halpe(&m, body, pose, betas) : body_vertices(&m, body, pose, betas);
+    PlanOptions options = {.keep = &points, .keeps = 1};
+    Tensor *inputs[] = {pose, betas};
+    if (c->backward) {
+        options.loss = mean(&m, points, AXES_ALL);
+        options.wrt = inputs;
+        options.wrts = 2;
+    }
+    Plan *plan;
+    TRY(plan_new(g, cpu, &options, &plan));
+    fill_input(plan, pose, -1, 1);
+    fill_input(plan, betas, -1, 1);
+    *out = (Work){run_plan, plan, plan_flops(plan), 0};
+    return OK;
+}
+
+static void run_update(void *call) { backend_find("cpu")->op[OP_update].forward(call); }
+
+/* One AdamW step over as many numbers as the mesh net has. */
+static Status adamw_case(const Case *c, Work *out) {
+    (void)c;
+    static UpdateRange all = {0, 0};
+    all.size = ADAMW_NUMBERS;
+    static UpdateAttr attr = {.kind = UPDATE_ADAMW, .ranges = 1, .range = &all};
+    static float hyper[4] = {1e-5f, 0.01f, 1, 0};
+    static Call call = {.attr = &attr};
+    for (int i = 0; i < 4; i++)
+        call.in[i] = (Tensor){.shape = {1, 1, 1, (int)ADAMW_NUMBERS},
+                              .data = numbers(ADAMW_NUMBERS, i < 2 ? -1.f : 0.f, 1.f)};
+    call.in[4] = (Tensor){.shape = {1, 1, 1, 4}, .data = hyper};
+    /* Reads weight, gradient, m, v; writes weight, m, v. */
+    *out = (Work){run_update, &call, 0, 7.0 * sizeof(float) * (double)ADAMW_NUMBERS};
+    return OK;
+}
+
+#define HRNET net_case, "rule:hrnet_w48:1"
+static const Case CASES[] = {
+    {"hrnet_w48 forward n=1", HRNET, 1, 256, 192, false},
+    {"hrnet_w48 forward n=8", HRNET, 8, 256, 192, false},
+    {"hrnet_w48 forward+backward n=1", HRNET, 1, 256, 192, true},
+    {"hrnet_w48 forward+backward n=8", HRNET, 8, 256, 192, true},
+    {"yolox_x 640 forward n=1", net_case, "rule:yolox_x:1", 1, 640, 640, false},
+    {"fastpose forward n=8", net_case, "rule:fastpose_res50_halpe26:1", 8, 256, 192, false},
+    {"smpl joints forward+backward n=50", body_case, NULL, 50, 0, 0, true},
+    {"smpl vertices forward n=50", body_case, NULL, 50, 0, 0, false},
+    {"adamw 79M", adamw_case, NULL, 0, 0, 0, false},
+};
+
+const Case *cases_at(int i) { return i < (int)(sizeof CASES / sizeof *CASES) ? &CASES[i] : NULL; }
+
+const Case *cases_find(const char *name) {
+    for (int i = 0; cases_at(i); i++)
+        if (!strcmp(cases_at(i)->name, name)) return cases_at(i);
+    return NULL;
+}

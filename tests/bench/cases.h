@@ -1,0 +1,35 @@
+/* Cases: what the benchmark times, each ready to run again and again.
+ *
+ *     Work work;
+ *     TRY(cases_at(0)->prepare(cases_at(0), &work));
+ *     work.step(work.context);
+ *
+ * peer.py has cases of the same names and shapes.  A program prepares one case and ends: nothing is
+ * given back.
+ */
+#ifndef BENCH_CASES_H
+#define BENCH_CASES_H
+
+#include "tensor/error.h"
+
+#include <stdbool.h>
+
+typedef struct {
+    void (*step)(void *context);
+    void *context;
+    double flop;  /* multiplications and additions of a step */
+    double bytes; /* that a step must move where that is what takes the time; else 0 */
+} Work;
+
+typedef struct Case {
+    const char *name;
+    Status (*prepare)(const struct Case *c, Work *out);
+    const char *net; /* "rule:NET:SEED" */
+    int n, height, width;
+    bool backward;
+} Case;
+
+const Case *cases_at(int i); /* NULL behind the last one */
+const Case *cases_find(const char *name);
+
+#endif

@@ -1,0 +1,383 @@
+"""The benchmark's cases in PyTorch, for comparison only: nothing else here needs Python.
+
+    peer.py list                                 cases and their variants, one a line
+    peer.py run CASE VARIANT THREADS SECONDS     one JSON line
+    peer.py parameters                           numbers that learn, per net
+
+Weights are PyTorch's initial ones; norms are in eval mode and everything learns, as in a refinement.
+"""
+
+import json
+import resource
+import statistics
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def conv_norm(c_in, c_out, k=1, stride=1, act=None, bias=False, eps=1e-5):
+    layers = [nn.Conv2d(c_in, c_out, k, stride, k // 2, bias=bias), nn.BatchNorm2d(c_out, eps)]
+    return nn.Sequential(*layers, *([act] if act else []))
+
+
+def conv_relu(c_in, c_out, k=1, stride=1, bias=False):
+    return conv_norm(c_in, c_out, k, stride, nn.ReLU(inplace=True), bias)
+
+
+# HRNet-W48, classification form: the backbone of the mesh net.
+
+
+class Basic(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.a = conv_relu(c, c, 3)
+        self.b = conv_norm(c, c, 3)
+
+    def forward(self, x):
+        return F.relu(self.b(self.a(x)) + x, inplace=True)
+
+
+class SqueezeExcite(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.fc = nn.Sequential(nn.Linear(c, c), nn.ReLU(inplace=True), nn.Linear(c, c), nn.Sigmoid())
+
+    def forward(self, x):
+        return x * self.fc(x.mean((2, 3)))[:, :, None, None]
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, c_in, width, stride=1, squeeze=False):
+        super().__init__()
+        out = 4 * width
+        self.path = nn.Sequential(
+            conv_relu(c_in, width), conv_relu(width, width, 3, stride), conv_norm(width, out)
+        )
+        self.squeeze = SqueezeExcite(out) if squeeze else nn.Identity()
+        self.skip = conv_norm(c_in, out, 1, stride) if c_in != out or stride > 1 else nn.Identity()
+
+    def forward(self, x):
+        return F.relu(self.squeeze(self.path(x)) + self.skip(x), inplace=True)
+
+
+def bottlenecks(c_in, width, count, stride=1, squeeze=False):
+    first = Bottleneck(c_in, width, stride, squeeze)
+    return nn.Sequential(first, *[Bottleneck(4 * width, width) for _ in range(count - 1)])
+
+
+class Exchange(nn.Module):
+    """One module of a stage: four basic blocks per branch, then every branch gets all others."""
+
+    def __init__(self, widths):
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Sequential(*[Basic(c) for _ in range(4)]) for c in widths)
+        self.fuse = nn.ModuleList(
+            nn.ModuleList(self.path(widths, j, i) for j in range(len(widths)))
+            for i in range(len(widths))
+        )
+
+    @staticmethod
+    def path(widths, j, i):
+        if j == i:
+            return nn.Identity()
+        if j > i:
+            up = nn.Upsample(scale_factor=2 ** (j - i), mode="nearest")
+            return nn.Sequential(conv_norm(widths[j], widths[i]), up)
+        down = [conv_relu(widths[j], widths[j], 3, 2) for _ in range(i - j - 1)]
+        return nn.Sequential(*down, conv_norm(widths[j], widths[i], 3, 2))
+
+    def forward(self, xs):
+        xs = [branch(x) for branch, x in zip(self.branches, xs)]
+        outs = []
+        for paths in self.fuse:
+            y = paths[0](xs[0])
+            for path, x in zip(paths[1:], xs[1:]):
+                y = y + path(x)
+            outs.append(F.relu(y))
+        return outs
+
+
+class HRNet(nn.Module):
+    def __init__(self, c=48):
+        super().__init__()
+        w = [c, 2 * c, 4 * c, 8 * c]
+        self.stem = nn.Sequential(conv_relu(3, 64, 3, 2), conv_relu(64, 64, 3, 2))
+        self.layer1 = bottlenecks(64, 64, 4)
+        self.enter = nn.ModuleList([conv_relu(256, w[0], 3)])
+        self.start = nn.ModuleList(
+            [conv_relu(256, w[1], 3, 2), conv_relu(w[1], w[2], 3, 2), conv_relu(w[2], w[3], 3, 2)]
+        )
+        self.stages = nn.ModuleList(
+            nn.Sequential(*[Exchange(w[: n + 2]) for _ in range(count)])
+            for n, count in enumerate([1, 4, 3])
+        )
+        self.increase = nn.ModuleList(Bottleneck(w[i], 32 << i) for i in range(4))
+        self.down = nn.ModuleList(conv_relu(128 << i, 256 << i, 3, 2, bias=True) for i in range(3))
+        self.final = conv_relu(1024, 2048, bias=True)
+
+    def forward(self, x):
+        x = self.layer1(self.stem(x))
+        xs = [self.enter[0](x), self.start[0](x)]
+        xs = self.stages[0](xs)
+        xs = self.stages[1](xs + [self.start[1](xs[-1])])
+        xs = self.stages[2](xs + [self.start[2](xs[-1])])
+        y = self.increase[0](xs[0])
+        for i in range(3):
+            y = self.increase[i + 1](xs[i + 1]) + self.down[i](y)
+        return self.final(y).mean((2, 3))
+
+
+# YOLOX-x.
+
+
+def conv_silu(c_in, c_out, k=1, stride=1):
+    return conv_norm(c_in, c_out, k, stride, nn.SiLU(inplace=True), eps=1e-3)
+
+
+class DarkBlock(nn.Module):
+    def __init__(self, c, shortcut):
+        super().__init__()
+        self.path = nn.Sequential(conv_silu(c, c), conv_silu(c, c, 3))
+        self.shortcut = shortcut
+
+    def forward(self, x):
+        return self.path(x) + x if self.shortcut else self.path(x)
+
+
+class CSP(nn.Module):
+    def __init__(self, c_in, c_out, count, shortcut):
+        super().__init__()
+        c = c_out // 2
+        self.left, self.right = conv_silu(c_in, c), conv_silu(c_in, c)
+        self.blocks = nn.Sequential(*[DarkBlock(c, shortcut) for _ in range(count)])
+        self.join = conv_silu(2 * c, c_out)
+
+    def forward(self, x):
+        return self.join(torch.cat([self.blocks(self.left(x)), self.right(x)], 1))
+
+
+class SPP(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.enter = conv_silu(c, c // 2)
+        self.pools = nn.ModuleList(nn.MaxPool2d(k, 1, k // 2) for k in (5, 9, 13))
+        self.leave = conv_silu(2 * c, c)
+
+    def forward(self, x):
+        x = self.enter(x)
+        return self.leave(torch.cat([x] + [pool(x) for pool in self.pools], 1))
+
+
+class YOLOX(nn.Module):
+    def __init__(self, c=80, n=4, classes=80):
+        super().__init__()
+        self.stem = conv_silu(12, c, 3)
+        self.dark = nn.ModuleList(
+            [
+                nn.Sequential(conv_silu(c, 2 * c, 3, 2), CSP(2 * c, 2 * c, n, True)),
+                nn.Sequential(conv_silu(2 * c, 4 * c, 3, 2), CSP(4 * c, 4 * c, 3 * n, True)),
+                nn.Sequential(conv_silu(4 * c, 8 * c, 3, 2), CSP(8 * c, 8 * c, 3 * n, True)),
+                nn.Sequential(
+                    conv_silu(8 * c, 16 * c, 3, 2), SPP(16 * c), CSP(16 * c, 16 * c, n, False)
+                ),
+            ]
+        )
+        self.lateral, self.reduce = conv_silu(16 * c, 8 * c), conv_silu(8 * c, 4 * c)
+        self.p4, self.p3 = CSP(16 * c, 8 * c, n, False), CSP(8 * c, 4 * c, n, False)
+        self.down2, self.down1 = conv_silu(4 * c, 4 * c, 3, 2), conv_silu(8 * c, 8 * c, 3, 2)
+        self.n3, self.n4 = CSP(8 * c, 8 * c, n, False), CSP(16 * c, 16 * c, n, False)
+
+        def tower():
+            return nn.ModuleList(
+                nn.Sequential(conv_silu(4 * c, 4 * c, 3), conv_silu(4 * c, 4 * c, 3))
+                for _ in range(3)
+            )
+
+        def heads(channels):
+            return nn.ModuleList(nn.Conv2d(4 * c, channels, 1) for _ in range(3))
+
+        self.stems = nn.ModuleList(conv_silu(4 * c << i, 4 * c) for i in range(3))
+        self.cls_tower, self.reg_tower = tower(), tower()
+        self.cls, self.reg, self.obj = heads(classes), heads(4), heads(1)
+
+    def forward(self, x):
+        x = torch.cat(
+            [x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]], 1
+        )
+        x3 = self.dark[1](self.dark[0](self.stem(x)))
+        x4 = self.dark[2](x3)
+        top = self.lateral(self.dark[3](x4))
+        middle = self.reduce(self.p4(torch.cat([F.interpolate(top, scale_factor=2.0), x4], 1)))
+        y3 = self.p3(torch.cat([F.interpolate(middle, scale_factor=2.0), x3], 1))
+        y4 = self.n3(torch.cat([self.down2(y3), middle], 1))
+        y5 = self.n4(torch.cat([self.down1(y4), top], 1))
+        rows = []
+        for i, y in enumerate((y3, y4, y5)):
+            y = self.stems[i](y)
+            reg = self.reg_tower[i](y)
+            out = [self.reg[i](reg), self.obj[i](reg), self.cls[i](self.cls_tower[i](y))]
+            rows.append(torch.cat(out, 1).flatten(2))
+        return torch.cat(rows, 2).transpose(1, 2)
+
+
+class FastPose(nn.Module):
+    def __init__(self, joints=26):
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(inplace=True)
+        )
+        self.layers = nn.Sequential(
+            bottlenecks(64, 64, 3, 1, True),
+            bottlenecks(256, 128, 4, 2, True),
+            bottlenecks(512, 256, 6, 2, True),
+            bottlenecks(1024, 512, 3, 2, True),
+        )
+        self.up = nn.Sequential(
+            nn.PixelShuffle(2),
+            conv_relu(512, 1024, 3),
+            nn.PixelShuffle(2),
+            conv_relu(256, 512, 3),
+            nn.PixelShuffle(2),
+        )
+        self.out = nn.Conv2d(128, joints, 3, padding=1)
+
+    def forward(self, x):
+        return self.out(self.up(self.layers(F.max_pool2d(self.stem(x), 3, 2, 1))))
+
+
+# SMPL, its 24 joints and 6890 vertices; the numbers do not matter for the time.
+
+
+class Body(nn.Module):
+    PARENTS = [-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21]
+
+    def __init__(self, vertices=6890, joints=24, regressed=26):
+        super().__init__()
+        shapes = {
+            "template": (vertices, 3),
+            "shapes": (vertices, 3, 10),
+            "poses": (9 * (joints - 1), vertices * 3),
+            "regressor": (joints, vertices),
+            "halpe": (regressed, vertices),
+        }
+        for name, shape in shapes.items():
+            self.register_buffer(name, torch.rand(shape) / shape[-1])
+        self.register_buffer("weights", torch.softmax(torch.rand(vertices, joints), 1))
+
+    def forward(self, rotations, betas):
+        n = len(betas)
+        shaped = self.template + torch.einsum("nb,vab->nva", betas, self.shapes)
+        joints = torch.einsum("jv,nva->nja", self.regressor, shaped)
+        feature = (rotations[:, 1:] - torch.eye(3)).reshape(n, -1)
+        posed = shaped + (feature @ self.poses).view(n, -1, 3)
+        chain = []
+        for j, parent in enumerate(self.PARENTS):
+            offset = joints[:, j] - (joints[:, parent] if j else 0)
+            local = torch.cat([rotations[:, j], offset[..., None]], 2)
+            local = torch.cat([local, local.new_tensor([0, 0, 0, 1.0]).expand(n, 1, 4)], 1)
+            chain.append(chain[parent] @ local if j else local)
+        world = torch.stack(chain, 1)
+        moved = world[..., :3, 3] - torch.einsum("njab,njb->nja", world[..., :3, :3], joints)
+        bones = torch.cat([world[..., :3, :3], moved[..., None]], 3)
+        skin = (self.weights @ bones.reshape(n, len(self.PARENTS), 12)).view(n, -1, 3, 4)
+        return torch.einsum("nvab,nvb->nva", skin[..., :3], posed) + skin[..., 3]
+
+
+def net_case(make, n, height, width, backward, variant):
+    model = make().eval()
+    x = torch.rand(n, 3, height, width)
+    if variant == "channels_last":
+        model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+
+    def forward():
+        with torch.inference_mode():
+            model(x)
+
+    def forward_backward():
+        model.zero_grad(set_to_none=True)
+        model(x).mean().backward()
+
+    return forward_backward if backward else forward
+
+
+def body_case(n, joints_backward, variant):
+    body = Body()
+    rotations = torch.eye(3).repeat(n, 24, 1, 1) + 0.01 * torch.rand(n, 24, 3, 3)
+    betas = torch.rand(n, 10)
+
+    def vertices():
+        with torch.inference_mode():
+            body(rotations, betas)
+
+    def joints():
+        inputs = [t.detach().requires_grad_() for t in (rotations, betas)]
+        torch.autograd.grad((body.halpe @ body(*inputs)).mean(), inputs)
+
+    return joints if joints_backward else vertices
+
+
+def adamw_case(size, variant):
+    weights = nn.Parameter(torch.rand(size))
+    weights.grad = torch.rand(size)
+    how = {"fused": True} if variant == "fused" else {"foreach": variant == "foreach"}
+    return torch.optim.AdamW([weights], lr=1e-5, **how).step
+
+
+LAYOUTS = ["default", "channels_last"]
+CASES = {
+    "hrnet_w48 forward n=1": (LAYOUTS, net_case, HRNet, 1, 256, 192, False),
+    "hrnet_w48 forward n=8": (LAYOUTS, net_case, HRNet, 8, 256, 192, False),
+    "hrnet_w48 forward+backward n=1": (LAYOUTS, net_case, HRNet, 1, 256, 192, True),
+    "hrnet_w48 forward+backward n=8": (LAYOUTS, net_case, HRNet, 8, 256, 192, True),
+    "yolox_x 640 forward n=1": (LAYOUTS, net_case, YOLOX, 1, 640, 640, False),
+    "fastpose forward n=8": (LAYOUTS, net_case, FastPose, 8, 256, 192, False),
+    "smpl joints forward+backward n=50": (["default"], body_case, 50, True),
+    "smpl vertices forward n=50": (["default"], body_case, 50, False),
+    "adamw 79M": (["default", "foreach", "fused"], adamw_case, 78893405),
+}
+
+
+def peak_mib():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(case, variant, threads, seconds):
+    torch.set_num_threads(threads)
+    torch.manual_seed(1)
+    before = peak_mib()
+    _, make, *arguments = CASES[case]
+    step = make(*arguments, variant)
+    step()
+    times = []
+    while len(times) < 3 or sum(times) < seconds:
+        begin = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - begin)
+    return {
+        "case": case,
+        "by": f"torch {torch.__version__} {variant}",
+        "threads": threads,
+        "runs": len(times),
+        "seconds": statistics.median(times),
+        "peak_mib": round(peak_mib(), 1),
+        "program_mib": round(before, 1),
+    }
+
+
+def main(verb="list", *arguments):
+    if verb == "list":
+        for case, row in CASES.items():
+            print(case, *row[0], sep="\t")
+    elif verb == "run":
+        case, variant, threads, seconds = arguments
+        print(json.dumps(measure(case, variant, int(threads), float(seconds))))
+    elif verb == "parameters":
+        for make in (HRNet, YOLOX, FastPose):
+            print(make.__name__, sum(p.numel() for p in make().parameters()))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,50 @@
+/* What the tests share: where the fixtures are, and comparisons that fail on NaN.
+ *
+ *     const char *path = support_fixture("fixtures/forward/yolox_s_seed1.npz");   // skips if
+ * absent support_close("raw", got, want, n, 3e-5 * absmax);
+ */
+#ifndef TESTS_SUPPORT_H
+#define TESTS_SUPPORT_H
+
+/* Before cmocka, whose macro fail() would hide the function. */
+#include "tensor/file.h"
+#include "tensor/tensor.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <jansson.h>
+
+/* The fixtures' root, $CROWDREC_FIXTURES or ../shared. */
+const char *support_root(void);
+
+/* Root joined with a relative path; skips the running test (counted) if the file is absent.  The
+ * text lives until sixteen further calls. */
+const char *support_fixture(const char *relative);
+
+/* Loads or fails the test with the reason.  Free with array_file_free / json_decref. */
+ArrayFile support_arrays(const char *relative);
+json_t *support_json(const char *relative);
+
+/* The array of that name, or the test fails.  F32 copy in malloc'ed memory for support_floats. */
+const Array *support_array(const ArrayFile *f, const char *name);
+float *support_floats(const ArrayFile *f, const char *name);
+double *support_doubles(const ArrayFile *f, const char *name);
+
+/* Fails with name, worst index and both values unless |got - want| <= tolerance everywhere. */
+void support_close(const char *name, const float *got, const float *want, size_t n,
+                   double tolerance);
+void support_close64(const char *name, const double *got, const double *want, size_t n,
+                     double tolerance);
+
+/* Fails unless |got - want|_2 <= tolerance * |want|_2; prints both norms. */
+void support_close_l2(const char *name, const float *got, const float *want, size_t n,
+                      double tolerance);
+
+/* A new empty folder under $TMPDIR or /tmp, removed with its content when the program ends. */
+const char *support_folder(void);
+
+#endif

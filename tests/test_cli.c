@@ -1,0 +1,606 @@
+/* The program as a user runs it: help, every flag's bad input, exit codes, several photos with a
+ * broken one among them, an interrupt, and the networks of the fixtures through `forward`. */
+#include "crowdrec/image.h"
+#include "crowdrec/jsonfile.h"
+#include "tensor/rng.h"
+#include "tests/process.h"
+#include "tests/smallbody.h"
+#include "tests/support.h"
+
+#include <dirent.h>
+#include <glob.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DETECTOR "rule:yolox_nano:1 --detector-size 64x64 --conf 0.001"
+#define MESH "rule:cliff_res50:1"
+
+static const char *in_folder(const char *name) {
+    static char paths[16][4200];
+    static int next;
+    char *path = paths[next++ & 15];
+    snprintf(path, sizeof paths[0], "%s/%s", support_folder(), name);
+    return path;
+}
+
+static bool has(const char *folder, const char *name) {
+    char path[8400];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return access(path, F_OK) == 0;
+}
+
+static void write_text(const char *name, const char *text) {
+    if (file_write(in_folder(name), text, strlen(text)) != OK) fail_msg("%s", error_reason());
+}
+
+static json_t *read_json(const char *folder, const char *name) {
+    char path[8400];
+    json_t *root;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (jsonfile_read(path, &root) != OK) fail_msg("%s", error_reason());
+    return root;
+}
+
+static void write_photo(const char *name, int width, int height) {
+    Image image;
+    assert_int_equal(image_new(width, height, &image), OK);
+    for (int i = 0; i < width * height * 3; i++) image.rgb[i] = (uint8_t)(i * 7 + i / 640 * 13);
+    assert_int_equal(image_write_png(in_folder(name), &image), OK);
+    image_free(&image);
+}
+
+/* What all tests use: a photo, a body, files with two people. */
+static int prepare(void **state) {
+    (void)state;
+    SmallBody *body = smallbody_new(60, 40);
+    char text[4096], *at = text;
+    write_photo("photo.png", 320, 240);
+    smallbody_write(body, in_folder("body.npz"));
+    smallbody_free(body);
+    write_text("boxes.json", "[{\"image_id\": \"photo.png\", \"bbox\": [20, 30, 80, 160]},"
+                             " {\"image_id\": \"photo.png\", \"bbox\": [150, 40, 70, 150]}]");
+    at += sprintf(at, "[");
+    for (int p = 0; p < 2; p++) {
+        at += sprintf(at,
+                      "%s{\"image_id\": \"photo.png\", \"bbox\": [%d, 30, 80, 160],"
+                      " \"keypoints\": [",
+                      p ? "," : "", 20 + 130 * p);
+        for (int i = 0; i < 17; i++)
+            at +=
+                sprintf(at, "%s%d, %d, 0.9", i ? "," : "", 30 + 130 * p + 7 * (i % 3), 40 + 8 * i);
+        at += sprintf(at, "]}");
+    }
+    strcpy(at, "]");
+    write_text("keypoints.json", text);
+    return 0;
+}
+
+/* ---- help ---- */
+
+static void test_help(void **state) {
+    (void)state;
+    static const char *const command[] = {"run",     "detect",  "pose",    "regress", "refine",
+                                          "forward", "inspect", "convert", "doctor"};
+    const Process *p = process_run("--help");
+    assert_int_equal(p->status, 0);
+    assert_string_equal(p->err, "");
+    for (size_t i = 0; i < sizeof command / sizeof *command; i++)
+        if (!strstr(p->out, command[i])) fail_msg("--help does not name %s", command[i]);
+    for (size_t i = 0; i < sizeof command / sizeof *command; i++) {
+        p = process_run("%s --help", command[i]);
+        assert_int_equal(p->status, 0);
+        assert_string_equal(p->err, "");
+        static const char *const sections[] = {"NAME",    "SYNOPSIS",    "DESCRIPTION",
+                                               "OPTIONS", "EXIT STATUS", "--help"};
+        for (size_t k = 0; k < sizeof sections / sizeof *sections; k++)
+            if (!strstr(p->out, sections[k]))
+                fail_msg("%s --help has no %s", command[i], sections[k]);
+        for (const char *line = p->out, *end; (end = strchr(line, '\n')); line = end + 1)
+            if (end - line > 90)
+                fail_msg("%s --help has a line of %d", command[i], (int)(end - line));
+    }
+    assert_int_equal(process_run("--version")->status, 0);
+    assert_int_equal(process_run("doctor")->status, 0);
+}
+
+/* ---- bad usage and bad files ---- */
+
+typedef struct {
+    int status;
+    const char *words;  /* of the command line; @ stands for the test's folder */
+    const char *reason; /* part of the line on stderr */
+} Refused;
+
+static void expand(const char *words, char *line, size_t size) {
+    size_t used = 0;
+    for (; *words && used + 4200 < size; words++) {
+        if (*words == '@')
+            used += (size_t)snprintf(line + used, size - used, "%s", support_folder());
+        else
+            line[used++] = *words;
+    }
+    line[used] = 0;
+}
+
+/* Exactly one line, from crowdrec; and no file where the output would be. */
+static void check_refused(const Refused *r) {
+    char line[16384];
+    expand(r->words, line, sizeof line);
+    const Process *p = process_run("%s", line);
+    if (p->status != r->status)
+        fail_msg("`%s`: exit code %d, expected %d; %s", line, p->status, r->status, p->err);
+    size_t length = strlen(p->err);
+    if (!strstr(p->err, r->reason) || strncmp(p->err, "crowdrec: ", 10) ||
+        strchr(p->err, '\n') != p->err + length - 1)
+        fail_msg("`%s`: wrote '%s', expected one line with '%s'", line, p->err, r->reason);
+    if (*p->out) fail_msg("`%s`: wrote '%s' to stdout", line, p->out);
+    if (has(support_folder(), "out/result.json") || has(support_folder(), "out.npz"))
+        fail_msg("`%s`: left results", line);
+}
+
+#define PHOTO "@/photo.png -o @/out "
+#define BODY "--body @/body.npz "
+#define REGRESS "regress " PHOTO "--mesh " MESH " " BODY "--boxes @/boxes.json "
+#define REFINE "refine " PHOTO "--mesh " MESH " " BODY "--keypoints @/keypoints.json "
+
+static void test_bad_usage(void **state) {
+    (void)state;
+    static const Refused bad[] = {
+        {2, "fly", "no command 'fly'"},
+        {2, "run", "at least one photo"},
+        {2, "run " PHOTO "--wings", "unknown option --wings"},
+        {2, "run " PHOTO "--wings=3", "unknown option --wings"},
+        {2, "run " PHOTO "--tap x", "does not go with this command"},
+        {2, "run " PHOTO "-x", "unknown option -x"},
+        {2, "run " PHOTO "--conf", "--conf: nothing follows"},
+        {2, "run " PHOTO "--conf 0.2 --conf 0.3", "twice"},
+        {2, "run " PHOTO "-o @/other", "twice"},
+        {2, "run " PHOTO "--meshes=1", "takes no value"},
+        {2, "run " PHOTO "--quiet --verbose", "exclude"},
+        {2, "run @/photo.png", "--output"},
+        {2, "run @/photo.png -o=", "unknown option"},
+        {2, "run @/photo.png --output=", "--output: empty"},
+        {2, "run " PHOTO, "--detector"},
+        {2, "run " PHOTO "--detector x", "--pose"},
+        {2, "run " PHOTO "--keypoints x", "--mesh"},
+        {2, "run " PHOTO "--keypoints x --mesh y", "--body"},
+        {2, "run " PHOTO "--keypoints x --boxes y", "give one"},
+        {2, "pose " PHOTO "--boxes x", "--pose"},
+        {2, "refine " PHOTO, "--keypoints"},
+        {2, "detect " PHOTO "--detector x --conf 0", "--conf: '0'"},
+        {2, "detect " PHOTO "--detector x --conf 1.5", "--conf: '1.5'"},
+        {2, "detect " PHOTO "--detector x --conf nan", "--conf: 'nan'"},
+        {2, "detect " PHOTO "--detector x --conf 0.5x", "--conf: '0.5x'"},
+        {2, "detect " PHOTO "--detector x --nms -1", "--nms"},
+        {2, "detect " PHOTO "--detector x --detector-size 63x64", "--detector-size"},
+        {2, "detect " PHOTO "--detector x --detector-size 64", "--detector-size"},
+        {2, "detect " PHOTO "--detector x --detector-size 64x64x", "--detector-size"},
+        {2, "detect " PHOTO "--detector x --detector-input rgb", "--detector-input"},
+        {2, "detect " PHOTO "--detector x --threads 0", "--threads"},
+        {2, "detect " PHOTO "--detector x --threads 1.5", "--threads"},
+        {2, "detect " PHOTO "--detector x --focal-px 0", "--focal-px"},
+        {2, "detect " PHOTO "--detector x --fov 180", "--fov"},
+        {2, "detect " PHOTO "--detector x --fov 60 --focal-px 900", "more than one"},
+        {2, REFINE "--recipe mine", "--recipe"},
+        {2, REFINE "--recipe pap", "--recipe"},
+        {2, REFINE "--iterations 0", "--iterations"},
+        {2, REFINE "--iterations 1e99", "--iterations"},
+        {2, REFINE "--iterations 9 --max-iterations 8", "--max-iterations"},
+        {2, REFINE "--group some", "--group"},
+        {2, REFINE "--group 0", "--group"},
+        {2, REFINE "--rate 0", "--rate"},
+        {2, REFINE "--max-mem 6X", "--max-mem"},
+        {2, REFINE "--max-mem 6", "--max-mem"},
+        {2, REFINE "--time-limit inf", "--time-limit"},
+        {2, REFINE "--mean @/body.npz --mesh=x", "twice"},
+        {2, "regress " PHOTO "--boxes @/boxes.json --mesh x --mean y " BODY, "--mean"},
+        {2, "detect @/photo.png -o @/photo.png --detector " DETECTOR, "--output"},
+        {2, "detect @/photo.png -o /proc/nowhere --detector " DETECTOR, "--output"},
+        {2, "detect @/photo.png @/photo.png -o @/out --detector " DETECTOR, "same name"},
+        {2, "detect @/photo.png -o @/out --detector rule:yolo:1", "no network 'yolo'"},
+        {2, "detect @/photo.png -o @/out --detector rule:yolox_nano:x", "seed"},
+        {2, "forward", "one network"},
+        {2, "forward yolox_nano", "--input"},
+        {2, "forward yolo --rule 1 --input rule:1:1,3,64,64 -o @/out.npz", "no network"},
+        {2, "forward yolox_nano --input rule:1:1,3,64,64 -o @/out.npz", "--weights"},
+        {2, "forward yolox_nano --rule x --input rule:1:1,3,64,64 -o @/out.npz", "seed"},
+        {2, "forward yolox_nano --rule 1:2:3 --input rule:1:1,3,64,64 -o @/out.npz", "--rule"},
+        {2, "forward yolox_nano --rule 1 --input rule:1:1,3,64 -o @/out.npz", "--input"},
+        {2, "forward yolox_nano --rule 1 --input rule:-1:1,3,64,64 -o @/out.npz", "--input"},
+        {2, "forward yolox_nano --rule 1 --input rule:1:1,3,64,64 --tap backbone.x -o @/out.npz",
+         "no module 'backbone.x'"},
+        {2, "forward yolox_nano --rule 1 --input rule:1:1,3,64,64 --backend gpu -o @/out.npz",
+         "--backend"},
+        {2,
+         "forward yolox_nano --rule 1 --bbox-info @/two.npy --input rule:1:2,3,64,64 "
+         "-o @/out.npz",
+         "--bbox-info"},
+        {2, "inspect", "one file"},
+        {2, "convert @/body.npz", "two files"},
+        {2, "doctor x", "no file"},
+    };
+    float numbers[6] = {0};
+    file_write_npy(in_folder("two.npy"),
+                   &(Array){.dtype = F32, .dims = 2, .dim = {2, 3}, .data = numbers});
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) check_refused(&bad[i]);
+    assert_int_equal(process_run("%s", "")->status, 2);
+}
+
+static void test_bad_files(void **state) {
+    (void)state;
+    static const Refused bad[] = {
+        {3, "detect @/absent.jpg -o @/out --detector " DETECTOR, "absent.jpg"},
+        {3, "detect @/broken.jpg -o @/out --detector " DETECTOR, "broken.jpg"},
+        {3, "detect @/empty -o @/out --detector " DETECTOR, "no photo"},
+        {3, "detect " PHOTO "--intrinsics @/absent.json --detector " DETECTOR, "absent.json"},
+        {3, "detect " PHOTO "--intrinsics @/boxes.json --detector " DETECTOR, "boxes.json"},
+        {3, "regress " PHOTO "--mesh " MESH " " BODY "--boxes @/absent.json", "absent.json"},
+        {3, "regress " PHOTO "--mesh " MESH " " BODY "--boxes @/broken.jpg", "broken.jpg"},
+        {3, "regress " PHOTO "--mesh " MESH " " BODY "--keypoints @/boxes.json", "keypoints"},
+        {3, "regress @/other.png -o @/out --mesh " MESH " " BODY "--boxes @/boxes.json",
+         "other.png"},
+        {3, "forward yolox_nano --rule 1 --input @/absent.npy -o @/out.npz", "absent.npy"},
+        {3, "forward yolox_nano --rule 1 --input @/two.npy -o @/out.npz", "N,C,H,W"},
+        {3, "forward yolox_nano --rule 1 --input @/body.npz -o @/out.npz", "body.npz"},
+        {3, "forward yolox_nano --rule 1 --input rule:1:1,3,60,64 -o @/out.npz", "multiples"},
+        {3, "forward yolox_nano --rule 1 --input rule:1:1,4,64,64 -o @/out.npz", "channels"},
+        {3, "forward yolox_nano --rule 1 --input rule:1:0,3,64,64 -o @/out.npz", "size 0"},
+        {3, "forward yolox_nano --rule 1 --input rule:1:32768,3,32768,32768 -o @/out.npz",
+         "numbers"},
+        {3, "forward yolox_nano --rule 1 --input rule:1:1,3,64,64 -o @/absent/out.npz", "absent"},
+        {3, "inspect @/broken.jpg", "broken.jpg"},
+        {4, "inspect @/absent", "absent"},
+        {4, "detect " PHOTO "--detector @/absent.pth", "absent.pth"},
+        {4, "detect " PHOTO "--detector @/boxes.json", "boxes.json"},
+        {4, "detect " PHOTO "--detector @/body.npz", "body.npz"},
+        {4, "detect " PHOTO "--detector " MESH, "yolox"},
+        {4, "pose " PHOTO "--boxes @/boxes.json --pose rule:yolox_nano:1", "pose"},
+        {4, "regress " PHOTO "--boxes @/boxes.json --mesh rule:yolox_nano:1 " BODY, "cliff"},
+        {4, "regress " PHOTO "--boxes @/boxes.json --mesh " MESH " --body @/absent.npz",
+         "absent.npz"},
+        {4, "regress " PHOTO "--boxes @/boxes.json --mesh " MESH " --body @/two.npy", "two.npy"},
+        {4, REGRESS "--body-regressor @/two.npy", "two.npy"},
+        {4, REGRESS "--mean @/body.npz", "body.npz"},
+        {4, "forward yolox_s --weights @/nano.safetensors --input rule:1:1,3,64,64 -o @/out.npz",
+         "holds yolox_nano"},
+        {4, "convert @/two.npy @/out.npz", "no known network"},
+        {6, REFINE "--iterations 1 --max-mem 1M", "--max-mem"},
+    };
+    float numbers[6] = {0};
+    write_text("broken.jpg", "\xff\xd8\xff\xe0 this is no photo");
+    write_photo("other.png", 64, 64);
+    file_make_folder(in_folder("empty"));
+    file_write_npy(in_folder("two.npy"),
+                   &(Array){.dtype = F32, .dims = 2, .dim = {2, 3}, .data = numbers});
+    assert_int_equal(
+        process_run("convert rule:yolox_nano:1 %s", in_folder("nano.safetensors"))->status, 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) check_refused(&bad[i]);
+}
+
+/* ---- the job ---- */
+
+static void check_valid_json(const char *folder, const char *name) {
+    json_decref(read_json(folder, name));
+}
+
+static void test_refine(void **state) {
+    (void)state;
+    const char *out = in_folder("refined");
+    const Process *p = process_run("refine %s -o %s --mesh " MESH
+                                   " --body %s --keypoints %s --iterations 3 --rate 1e-6 --meshes",
+                                   in_folder("photo.png"), out, in_folder("body.npz"),
+                                   in_folder("keypoints.json"));
+    if (p->status) fail_msg("exit code %d: %s", p->status, p->err);
+    assert_non_null(strstr(p->out, "2 people, 2 bodies, 2 refined, 3 iterations"));
+    static const char *const json[] = {"result.json", "predict.json", "detections.json",
+                                       "keypoints.json"};
+    static const char *const others[] = {"result.npz",
+                                         "overlay.png",
+                                         "side.png",
+                                         "log.jsonl",
+                                         "meshes/person_0000.obj",
+                                         "meshes/person_0001.obj"};
+    for (size_t i = 0; i < sizeof json / sizeof *json; i++) check_valid_json(out, json[i]);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (!has(out, others[i])) fail_msg("no %s", others[i]);
+    json_t *root = read_json(out, "result.json");
+    const json_t *refinement = json_object_get(root, "refinement");
+    double first = json_number_value(json_object_get(refinement, "first_loss"));
+    double last = json_number_value(json_object_get(refinement, "last_loss"));
+    if (!(last < first)) fail_msg("loss went from %g to %g", first, last);
+    json_decref(root);
+}
+
+/* Same bytes whatever the number of threads, and a whole run of separate stages. */
+static void test_threads(void **state) {
+    (void)state;
+    Bytes bytes[2];
+    for (int i = 0; i < 2; i++) {
+        char name[16], path[4300];
+        snprintf(name, sizeof name, "threads%d", i);
+        const char *out = in_folder(name);
+        const Process *p = process_run(
+            "regress %s -o %s --mesh " MESH " --body %s --boxes %s --threads %d",
+            in_folder("photo.png"), out, in_folder("body.npz"), in_folder("boxes.json"), 1 + i);
+        if (p->status) fail_msg("exit code %d: %s", p->status, p->err);
+        snprintf(path, sizeof path, "%s/result.json", out);
+        assert_int_equal(file_read(path, 1 << 20, &bytes[i]), OK);
+    }
+    assert_int_equal(bytes[0].size, bytes[1].size);
+    assert_memory_equal(bytes[0].data, bytes[1].data, bytes[0].size);
+    for (int i = 0; i < 2; i++) file_release(&bytes[i]);
+}
+
+static void test_stages_chain(void **state) {
+    (void)state;
+    const char *photo = in_folder("photo.png"), *body = in_folder("body.npz");
+    const char *posed = in_folder("posed"), *whole = in_folder("chained");
+    const Process *p = process_run("pose %s -o %s --pose rule:fastpose_res50_halpe26:1 --boxes %s",
+                                   photo, posed, in_folder("boxes.json"));
+    if (p->status) fail_msg("pose: %s", p->err);
+    p = process_run("run %s -o %s --keypoints %s/keypoints.json --mesh " MESH
+                    " --body %s --no-refine --fov 60",
+                    photo, whole, posed, body);
+    if (p->status) fail_msg("run: %s", p->err);
+    assert_non_null(strstr(p->out, "2 people, 2 bodies, 0 refined"));
+    assert_false(has(whole, "log.jsonl"));
+    json_t *root = read_json(whole, "result.json");
+    const json_t *camera = json_object_get(root, "camera");
+    double focal = json_number_value(json_object_get(camera, "focal"));
+    assert_true(fabs(focal - 160 / tan(M_PI / 6)) < 1e-5);
+    assert_string_equal(json_string_value(json_object_get(camera, "source")), "--fov");
+    json_decref(root);
+}
+
+static void test_folder_with_a_broken_photo(void **state) {
+    (void)state;
+    const char *out = in_folder("many");
+    assert_int_equal(file_make_folder(in_folder("photos")), OK);
+    write_photo("photos/a.png", 96, 64);
+    write_text("photos/b.jpg", "\xff\xd8\xff\xe0 broken");
+    write_photo("photos/c.png", 64, 96);
+    write_text("photos/notes.txt", "no photo");
+    const Process *p =
+        process_run("detect %s -o %s --detector " DETECTOR, in_folder("photos"), out);
+    assert_int_equal(p->status, 1);
+    assert_non_null(strstr(p->err, "b.jpg"));
+    assert_non_null(strstr(p->err, "1 of 3 photos failed"));
+    assert_non_null(strstr(p->out, "a.png"));
+    assert_null(strstr(p->out, "b.jpg"));
+    assert_true(has(out, "a/result.json") && has(out, "c/result.json"));
+    assert_false(has(out, "b"));
+    json_t *root = read_json(out, "detections.json");
+    assert_int_equal(json_array_size(json_object_get(root, "images")), 2);
+    json_decref(root);
+    write_text("photos/a.png", "");
+    write_text("photos/c.png", "");
+    const char *none = in_folder("none");
+    p = process_run("detect %s -o %s --detector " DETECTOR, in_folder("photos"), none);
+    assert_int_equal(p->status, 3);
+    assert_non_null(strstr(p->err, "all 3 photos failed"));
+    assert_false(has(none, "detections.json"));
+}
+
+static void test_nobody_found(void **state) {
+    (void)state;
+    const char *out = in_folder("nobody");
+    write_text("empty.json", "{\"images\": [{\"id\": 1, \"file_name\": \"photo.png\"}],"
+                             " \"annotations\": []}");
+    const Process *p =
+        process_run("refine %s -o %s --mesh " MESH " --body %s --keypoints %s",
+                    in_folder("photo.png"), out, in_folder("body.npz"), in_folder("empty.json"));
+    if (p->status) fail_msg("exit code %d: %s", p->status, p->err);
+    assert_non_null(strstr(p->out, "0 people"));
+    json_t *root = read_json(out, "predict.json");
+    assert_int_equal(
+        json_array_size(json_object_get(json_object_get(root, "photo.png"), "person_list")), 0);
+    json_decref(root);
+}
+
+/* ---- interrupts ---- */
+
+static bool has_begun(const char *folder) {
+    DIR *dir = opendir(folder);
+    bool found = false;
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        found = found || !strncmp(e->d_name, "log.jsonl", 9);
+    if (dir) closedir(dir);
+    return found;
+}
+
+static void check_interrupt(const char *name, int number) {
+    const char *out = in_folder(name);
+    pid_t pid = process_start(
+        "refine %s -o %s --mesh " MESH " --body %s --keypoints %s --iterations 100000 --rate 1e-9",
+        in_folder("photo.png"), out, in_folder("body.npz"), in_folder("keypoints.json"));
+    const struct timespec pause = {0, 50 * 1000 * 1000};
+    for (int i = 0; i < 6000 && !has_begun(out); i++) nanosleep(&pause, NULL);
+    kill(pid, number);
+    const Process *p = process_wait(pid);
+    if (p->status != 130) fail_msg("exit code %d: %s", p->status, p->err);
+    json_t *root = read_json(out, "result.json");
+    assert_string_equal(json_string_value(json_object_get(root, "ended")), "interrupted");
+    json_decref(root);
+    check_valid_json(out, "predict.json");
+    DIR *dir = opendir(out);
+    for (struct dirent *e; (e = readdir(dir));)
+        if (strstr(e->d_name, ".tmp")) fail_msg("%s was left over", e->d_name);
+    closedir(dir);
+}
+
+static void test_interrupt(void **state) {
+    (void)state;
+    check_interrupt("interrupted", SIGINT);
+    check_interrupt("terminated", SIGTERM);
+}
+
+static void test_time_limit(void **state) {
+    (void)state;
+    const char *out = in_folder("limited");
+    const Process *p = process_run(
+        "refine %s -o %s --mesh " MESH " --body %s --keypoints %s --time-limit 0.5",
+        in_folder("photo.png"), out, in_folder("body.npz"), in_folder("keypoints.json"));
+    assert_int_equal(p->status, 0);
+    assert_non_null(strstr(p->out, "time limit"));
+    check_valid_json(out, "result.json");
+}
+
+static void test_full_disk(void **state) {
+    (void)state;
+    char command[4400];
+    const char *program = getenv("CROWDREC_PROGRAM");
+    if (access("/dev/full", W_OK) || !program) skip();
+    snprintf(command, sizeof command, "%s doctor >/dev/full 2>/dev/null", program);
+    assert_int_equal(WEXITSTATUS(system(command)), 3);
+}
+
+/* ---- forward against the reference ---- */
+
+/* A whole array, or every stride-th number of one that was too long to store. */
+static void compare(const ArrayFile *got, const ArrayFile *want, const char *name,
+                    const json_t *about) {
+    const Array *a = support_array(got, name), *b = support_array(want, name);
+    const json_t *shape = json_object_get(about, "shape"), *step = json_object_get(about, "stride");
+    size_t stride = step ? (size_t)json_integer_value(step) : 1;
+    assert_int_equal(a->dims, json_array_size(shape));
+    for (int i = 0; i < a->dims; i++)
+        assert_int_equal(a->dim[i], json_integer_value(json_array_get(shape, (size_t)i)));
+    double tolerance = 3e-5 * json_number_value(json_object_get(about, "absmax"));
+    for (size_t i = 0; i < array_size(b); i++) {
+        double x = array_get(a, i * stride), y = array_get(b, i);
+        if (!(fabs(x - y) <= tolerance))
+            fail_msg("%s[%zu]: got %.9g, want %.9g, tolerance %.3g", name, i * stride, x, y,
+                     tolerance);
+    }
+}
+
+static void check_forward(const char *json_path) {
+    json_error_t error;
+    json_t *root = json_load_file(json_path, 0, &error), *about;
+    assert_non_null(root);
+    const json_t *shape = json_object_get(json_object_get(root, "input"), "shape");
+    long long s[4];
+    char taps[4096] = "", npz[4200];
+    const char *name, *out = in_folder("forward.npz");
+    for (size_t i = 0; i < 4; i++) s[i] = json_integer_value(json_array_get(shape, i));
+    json_object_foreach(json_object_get(root, "arrays"), name, about) {
+        if (strncmp(name, "tap.", 4)) continue;
+        snprintf(taps + strlen(taps), sizeof taps - strlen(taps), " --tap %s", name + 4);
+    }
+    const Process *p =
+        process_run("forward %s --rule %lld:%.17g --input rule:%lld:%lld,%lld,%lld,%lld%s -o %s",
+                    json_string_value(json_object_get(root, "net")),
+                    (long long)json_integer_value(json_object_get(root, "seed")),
+                    json_number_value(json_object_get(root, "conv_gain")),
+                    (long long)json_integer_value(json_object_get(root, "seed")), s[0], s[1], s[2],
+                    s[3], taps, out);
+    if (p->status) fail_msg("%s: exit code %d: %s", json_path, p->status, p->err);
+    ArrayFile got, want;
+    snprintf(npz, sizeof npz, "%.*s.npz", (int)strlen(json_path) - 5, json_path);
+    assert_int_equal(file_load(out, &got), OK);
+    assert_int_equal(file_load(npz, &want), OK);
+    json_object_foreach(json_object_get(root, "arrays"), name, about)
+        compare(&got, &want, name, about);
+    array_file_free(&got);
+    array_file_free(&want);
+    json_decref(root);
+}
+
+static void test_forward(void **state) {
+    (void)state;
+    char pattern[4200];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s/fixtures/forward/*.json", support_root());
+    if (glob(pattern, 0, NULL, &found)) {
+        print_message("skipped: no %s\n", pattern);
+        skip();
+    }
+    for (size_t i = 0; i < found.gl_pathc; i++) check_forward(found.gl_pathv[i]);
+    globfree(&found);
+}
+
+/* CLIFF, with its second input and its mean body from files. */
+static void test_forward_cliff(void **state) {
+    (void)state;
+    const char *means = support_fixture("fixtures_body/cliff/cliff_hr48_forward.npz");
+    ArrayFile want = support_arrays("fixtures_body/cliff/cliff_res50_forward_256x192.npz"), got;
+    const char *box = in_folder("box.npy"), *out = in_folder("cliff.npz");
+    assert_int_equal(file_write_npy(box, support_array(&want, "bbox_info")), OK);
+    const Process *p = process_run("forward cliff_res50 --rule 1 --mean %s --bbox-info %s"
+                                   " --input rule:1:2,3,256,192 --tap fc1 -o %s",
+                                   means, box, out);
+    if (p->status) fail_msg("exit code %d: %s", p->status, p->err);
+    assert_int_equal(file_load(out, &got), OK);
+    static const struct {
+        const char *got, *want, *shape;
+        double tolerance;
+    } pairs[] = {{"feature", "feature", "[2,2048]", 1e-4},
+                 {"pose6d", "iter2_pose6d", "[2,144]", 1e-5},
+                 {"shape", "iter2_shape", "[2,10]", 1e-5},
+                 {"cam", "iter2_cam", "[2,3]", 1e-5}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        float *a = support_floats(&got, pairs[i].got), *b = support_floats(&want, pairs[i].want);
+        assert_string_equal(array_shape_text(support_array(&got, pairs[i].got)), pairs[i].shape);
+        support_close(pairs[i].got, a, b, array_size(support_array(&got, pairs[i].got)),
+                      pairs[i].tolerance);
+        free(a);
+        free(b);
+    }
+    assert_string_equal(array_shape_text(support_array(&got, "tap.fc1")), "[2,1024]");
+    array_file_free(&got);
+    array_file_free(&want);
+}
+
+/* Numbers from a file are the same as those of the rule; so are weights after a conversion. */
+static void test_forward_files(void **state) {
+    (void)state;
+    const char *input = in_folder("input.npy"), *weights = in_folder("w.safetensors");
+    const char *a = in_folder("a.npz"), *b = in_folder("b.npz");
+    assert_int_equal(process_run("convert rule:yolox_nano:3 %s --licence MIT", weights)->status, 0);
+    assert_non_null(strstr(process_run("inspect %s", weights)->out, "MIT"));
+    assert_int_equal(
+        process_run("forward yolox_nano --weights %s --input rule:5:1,3,64,32 -o %s", weights, a)
+            ->status,
+        0);
+    enum { NUMBERS = 3 * 64 * 32 };
+    static float numbers[NUMBERS];
+    uint64_t stream = rng_stream("input", 5);
+    for (uint64_t i = 0; i < NUMBERS; i++) numbers[i] = rng_signed(stream, i);
+    Array array = {.dtype = F32, .dims = 4, .dim = {1, 3, 64, 32}, .data = numbers};
+    assert_int_equal(file_write_npy(input, &array), OK);
+    assert_int_equal(process_run("forward yolox_nano --rule 3 --input %s -o %s", input, b)->status,
+                     0);
+    ArrayFile x, y;
+    assert_int_equal(file_load(a, &x), OK);
+    assert_int_equal(file_load(b, &y), OK);
+    const Array *raw = support_array(&x, "raw");
+    assert_memory_equal(raw->data, support_array(&y, "raw")->data, array_size(raw) * sizeof(float));
+    array_file_free(&x);
+    array_file_free(&y);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_bad_usage),
+        cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_refine),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_stages_chain),
+        cmocka_unit_test(test_folder_with_a_broken_photo),
+        cmocka_unit_test(test_nobody_found),
+        cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_time_limit),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_forward),
+        cmocka_unit_test(test_forward_cliff),
+        cmocka_unit_test(test_forward_files),
+    };
+    return cmocka_run_group_tests(tests, prepare, NULL);
+}

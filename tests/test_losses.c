@@ -1,0 +1,258 @@
+/* Crowd losses and their gradients against fixtures_body/refine/losses, group ranges and the stop
+ * rule against rules.json. */
+#include "tests/support.h"
+
+#include "autograd/plan.h"
+#include "crowdrec/group.h"
+#include "crowdrec/losses.h"
+#include "crowdrec/refine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    Graph *graph;
+    Scope m;
+    LossBodies bodies;
+    Tensor *betas;
+    LossTargets targets;
+    LossTerms terms;
+    Plan *plan;
+} Setup;
+
+static Tensor *input(const Setup *s, const char *name, int n, int w, int c) {
+    return graph_input(s->graph, name, F32, (Shape){n, 1, w, c});
+}
+
+static Setup setup_new(const LossWeights *w, int n) {
+    Setup s = {.graph = graph_new()};
+    s.m = (Scope){.graph = s.graph};
+    s.bodies.joints = input(&s, "joints", n, 26, 3);
+    s.bodies.projected = input(&s, "projected", n, 26, 2);
+    s.bodies.rotations = input(&s, "rotations", n, 24, 9);
+    s.bodies.angles = input(&s, "angles", n, 24, 3);
+    s.betas = input(&s, "betas", n, 1, 10);
+    s.targets = losses_targets(&s.m, n, w->pose_as_matrices);
+    s.terms = losses_build(&s.m, w, &s.bodies, s.betas, &s.targets);
+    Tensor *pose = w->pose_as_matrices ? s.bodies.rotations : s.bodies.angles;
+    Tensor *wrt[] = {s.bodies.joints, s.bodies.projected, pose, s.betas};
+    Tensor *keep[] = {s.terms.crowd, s.terms.keypoints, s.terms.betas, s.terms.pose};
+    PlanOptions o = {.loss = s.terms.total, .keep = keep, .keeps = 4, .wrt = wrt, .wrts = 4};
+    if (plan_new(s.graph, &backend_ref, &o, &s.plan) != OK) fail_msg("%s", error_reason());
+    return s;
+}
+
+static void setup_free(Setup *s) {
+    plan_free(s->plan);
+    graph_free(s->graph);
+}
+
+static void write_array(const Setup *s, const Tensor *t, const ArrayFile *f, const char *name) {
+    double *v = support_doubles(f, name);
+    plan_write(s->plan, t, F64, v);
+    free(v);
+}
+
+/* keypoints_detected is [n,26,3]: x, y, confidence. */
+static void write_keypoints(const Setup *s, const ArrayFile *f, bool confident) {
+    double *v = support_doubles(f, "keypoints_detected");
+    size_t n = array_size(support_array(f, "keypoints_detected")) / 3;
+    double *xy = malloc(2 * n * sizeof *xy), *confidence = malloc(n * sizeof *confidence);
+    for (size_t i = 0; i < n; i++) {
+        xy[2 * i] = v[3 * i], xy[2 * i + 1] = v[3 * i + 1];
+        confidence[i] = confident ? 1 : v[3 * i + 2];
+    }
+    plan_write(s->plan, s->targets.keypoints, F64, xy);
+    plan_write(s->plan, s->targets.confidence, F64, confidence);
+    free(xy);
+    free(confidence);
+    free(v);
+}
+
+static void write_common(const Setup *s, const ArrayFile *f) {
+    write_array(s, s->bodies.joints, f, "joints");
+    write_array(s, s->bodies.projected, f, "keypoints_pred");
+    write_array(s, s->betas, f, "betas");
+    write_array(s, s->targets.betas, f, "betas_init");
+}
+
+static double read_one(const Setup *s, const Tensor *t) {
+    double v;
+    plan_read(s->plan, t, F64, &v);
+    return v;
+}
+
+static void check_value(const char *name, double got, double want) {
+    support_close64(name, &got, &want, 1, 1e-7 * want);
+}
+
+static void check_gradient(const Setup *s, const Tensor *t, const ArrayFile *f, const char *name) {
+    size_t n = shape_size(t->shape);
+    double *got = malloc(n * sizeof *got), *want = support_doubles(f, name), largest = 0;
+    plan_read_gradient(s->plan, t, F64, got);
+    for (size_t i = 0; i < n; i++) largest = want[i] > largest ? want[i] : largest;
+    support_close64(name, got, want, n, 1e-7 * largest + 1e-15);
+    free(got);
+    free(want);
+}
+
+static void released_losses(void **state) {
+    (void)state;
+    ArrayFile f = support_arrays("fixtures_body/refine/losses.npz");
+    json_t *root = support_json("fixtures_body/refine/losses.json");
+    json_t *values = json_object_get(root, "values");
+    const LossWeights *w = refine_recipe_weights(refine_recipe("released"));
+    Setup s = setup_new(w, (int)json_integer_value(json_object_get(root, "N")));
+    write_common(&s, &f);
+    write_keypoints(&s, &f, false);
+    write_array(&s, s.bodies.rotations, &f, "code_rotmat");
+    write_array(&s, s.targets.pose, &f, "code_crowd_target_rotmat");
+    plan_run(s.plan);
+    const Tensor *term[] = {s.terms.pose, s.terms.betas, s.terms.keypoints, s.terms.crowd,
+                            s.terms.total};
+    static const char *const name[] = {"code.pose_Loss.x60", "code.shape_Loss.x60",
+                                       "code.keyp_Loss.x60", "code.plane_loss.x60",
+                                       "code.total_x60"};
+    for (int i = 0; i < 5; i++)
+        check_value(name[i], read_one(&s, term[i]),
+                    json_real_value(json_object_get(values, name[i])));
+    check_gradient(&s, s.bodies.joints, &f, "code_grad_joints");
+    check_gradient(&s, s.bodies.projected, &f, "code_grad_keypoints");
+    check_gradient(&s, s.bodies.rotations, &f, "code_grad_rotmat");
+    check_gradient(&s, s.betas, &f, "code_grad_betas");
+    setup_free(&s);
+    json_decref(root);
+    array_file_free(&f);
+}
+
+/* The reference prints the paper's sums for full confidence and, separately, the weighted
+ * keypoints. */
+static void paper_losses(void **state) {
+    (void)state;
+    ArrayFile f = support_arrays("fixtures_body/refine/losses.npz");
+    json_t *root = support_json("fixtures_body/refine/losses.json");
+    json_t *values = json_object_get(root, "values");
+    const LossWeights *w = refine_recipe_weights(refine_recipe("paper"));
+    Setup s = setup_new(w, (int)json_integer_value(json_object_get(root, "N")));
+    write_common(&s, &f);
+    write_array(&s, s.bodies.angles, &f, "pose");
+    write_array(&s, s.targets.pose, &f, "pose_init");
+    write_keypoints(&s, &f, false);
+    plan_run(s.plan);
+    const char *weighted = "paper.L_keyp_conf_weighted_sum";
+    check_value(weighted, read_one(&s, s.terms.keypoints) / w->keypoints,
+                json_real_value(json_object_get(values, weighted)));
+    write_keypoints(&s, &f, true);
+    plan_run(s.plan);
+    static const char *const name[] = {
+        "crowd.std_unbiased", "paper.L_keyp_sum_over_joints_mean_over_people",
+        "paper.beta_term_mean_over_people", "paper.theta_term_axis_angle",
+        "paper.total_sensible_unbiased"};
+    const double got[] = {read_one(&s, s.terms.crowd) / w->crowd,
+                          read_one(&s, s.terms.keypoints) / w->keypoints,
+                          read_one(&s, s.terms.betas) / w->betas,
+                          read_one(&s, s.terms.pose) / w->pose, read_one(&s, s.terms.total)};
+    for (int i = 0; i < 5; i++)
+        check_value(name[i], got[i], json_real_value(json_object_get(values, name[i])));
+    check_gradient(&s, s.bodies.projected, &f, "paper_sensible_population_grad_keypoints");
+    check_gradient(&s, s.bodies.angles, &f, "paper_sensible_population_grad_pose");
+    check_gradient(&s, s.betas, &f, "paper_sensible_population_grad_betas");
+    setup_free(&s);
+    json_decref(root);
+    array_file_free(&f);
+}
+
+static void crowd_loss_alone(void **state) {
+    (void)state;
+    ArrayFile f = support_arrays("fixtures_body/refine/losses.npz");
+    Graph *g = graph_new();
+    Scope m = {.graph = g};
+    int n = (int)support_array(&f, "joints")->dim[0];
+    Tensor *joints = graph_input(g, "joints", F32, (Shape){n, 1, 26, 3});
+    PlanOptions o = {.loss = losses_crowd(&m, joints), .wrt = &joints, .wrts = 1};
+    Setup s = {.graph = g};
+    assert_int_equal(plan_new(g, &backend_ref, &o, &s.plan), OK);
+    write_array(&s, joints, &f, "joints");
+    plan_run(s.plan);
+    check_gradient(&s, joints, &f, "grad_joints_std_unbiased");
+    setup_free(&s);
+    array_file_free(&f);
+}
+
+/* One person has no spread: loss and gradient are 0, not NaN. */
+static void one_person_has_no_spread(void **state) {
+    (void)state;
+    Graph *g = graph_new();
+    Scope m = {.graph = g};
+    Tensor *joints = graph_input(g, "joints", F32, (Shape){1, 1, 26, 3});
+    Tensor *l = losses_crowd(&m, joints);
+    Plan *plan;
+    PlanOptions o = {.loss = l, .wrt = &joints, .wrts = 1};
+    assert_int_equal(plan_new(g, &backend_ref, &o, &plan), OK);
+    double value[78], gradient[78], zero[78] = {0}, got;
+    for (int i = 0; i < 78; i++) value[i] = 0.1 * i;
+    plan_write(plan, joints, F64, value);
+    plan_run(plan);
+    plan_read(plan, l, F64, &got);
+    plan_read_gradient(plan, joints, F64, gradient);
+    support_close64("loss", &got, zero, 1, 0);
+    support_close64("gradient", gradient, zero, 78, 0);
+    plan_free(plan);
+    graph_free(g);
+}
+
+static void check_split(const json_t *batch, const char *key, GroupRule rule) {
+    Group group[64];
+    const json_t *want = json_object_get(batch, key);
+    int people = (int)json_integer_value(json_object_get(batch, "people"));
+    int count = group_split(people, 50, rule, group, 64);
+    assert_int_equal(count, json_array_size(want));
+    for (int i = 0; i < count; i++) {
+        const json_t *range = json_array_get(want, (size_t)i);
+        assert_int_equal(group[i].first, json_integer_value(json_array_get(range, 0)));
+        assert_int_equal(group[i].end, json_integer_value(json_array_get(range, 1)));
+    }
+}
+
+static void groups_match_reference(void **state) {
+    (void)state;
+    json_t *root = support_json("fixtures_body/refine/rules.json");
+    const json_t *batches = json_object_get(root, "batches");
+    assert_true(json_array_size(batches) > 0);
+    for (size_t i = 0; i < json_array_size(batches); i++) {
+        check_split(json_array_get(batches, i), "demo_rule", GROUP_OVERLAP);
+        check_split(json_array_get(batches, i), "dataset_rule", GROUP_APPEND);
+    }
+    json_decref(root);
+}
+
+static int passes_until_stop(const json_t *row) {
+    const json_t *losses = json_object_get(row, "losses");
+    int total = (int)json_integer_value(json_object_get(row, "total"));
+    GroupStop stop = {0};
+    for (size_t i = 0; i < json_array_size(losses); i++)
+        if (group_stop(&stop, json_real_value(json_array_get(losses, i)), total)) return (int)i + 1;
+    return -1;
+}
+
+static void stop_rule_matches_reference(void **state) {
+    (void)state;
+    json_t *root = support_json("fixtures_body/refine/rules.json");
+    const json_t *rows = json_object_get(root, "stop");
+    assert_true(json_array_size(rows) > 0);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *want = json_object_get(json_array_get(rows, i), "iterations");
+        int passes = json_is_null(want) ? -1 : (int)json_integer_value(want);
+        assert_int_equal(passes_until_stop(json_array_get(rows, i)), passes);
+    }
+    json_decref(root);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(released_losses),        cmocka_unit_test(paper_losses),
+        cmocka_unit_test(crowd_loss_alone),       cmocka_unit_test(one_person_has_no_spread),
+        cmocka_unit_test(groups_match_reference), cmocka_unit_test(stop_rule_matches_reference),
+    };
+    return cmocka_run_group_tests_name("losses", tests, NULL, NULL);
+}

@@ -1,0 +1,71 @@
+/* Photos: folders, order, where results go, and names that clash. */
+#include "crowdrec/photos.h"
+#include "tests/support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *in_folder(const char *name) {
+    static char paths[8][4200];
+    static int next;
+    char *path = paths[next++ & 7];
+    snprintf(path, sizeof paths[0], "%s/%s", support_folder(), name);
+    return path;
+}
+
+static void touch(const char *name) { assert_int_equal(file_write(in_folder(name), "", 0), OK); }
+
+static void test_folder(void **state) {
+    (void)state;
+    assert_int_equal(file_make_folder(in_folder("f/sub.jpg")), OK);
+    static const char *const files[] = {"f/b.PNG",     "f/a.jpg",  "f/.hidden.jpg",
+                                        "f/notes.txt", "f/c.jpeg", "f/jpg"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) touch(files[i]);
+    Photos photos;
+    char folder[4300];
+    snprintf(folder, sizeof folder, "%s//", in_folder("f"));
+    assert_int_equal(photos_list((const char *[]){folder, "z/z.jpg"}, 2, "out", &photos), OK);
+    static const char *const want[] = {"a.jpg", "b.PNG", "c.jpeg", "sub.jpg", "z.jpg"};
+    assert_int_equal(photos.count, 5);
+    for (int i = 0; i < photos.count; i++) assert_string_equal(photos.photo[i].name, want[i]);
+    assert_string_equal(photos.photo[0].path, in_folder("f/a.jpg"));
+    assert_string_equal(photos.photo[0].folder, "out/a");
+    assert_string_equal(photos.photo[4].folder, "out/z");
+    photos_free(&photos);
+}
+
+static void test_one(void **state) {
+    (void)state;
+    Photos photos;
+    assert_int_equal(photos_list((const char *[]){"deep/er/x.jpg"}, 1, "out", &photos), OK);
+    assert_string_equal(photos.photo[0].folder, "out");
+    photos_free(&photos);
+}
+
+static void test_stems(void **state) {
+    (void)state;
+    Photos photos;
+    const char *const paths[] = {"a.jpg", "a.b.jpg", "x/a.png", ".jpg", "plain"};
+    assert_int_equal(photos_list(paths, 5, "o", &photos), OK);
+    static const char *const want[] = {"o/a.jpg", "o/a.b", "o/a.png", "o/.jpg", "o/plain"};
+    for (int i = 0; i < photos.count; i++) assert_string_equal(photos.photo[i].folder, want[i]);
+    photos_free(&photos);
+}
+
+static void test_refused(void **state) {
+    (void)state;
+    Photos photos;
+    assert_int_equal(photos_list((const char *[]){"x/a.jpg", "b.jpg", "y/a.jpg"}, 3, "o", &photos),
+                     ERR_USAGE);
+    assert_non_null(strstr(error_reason(), "x/a.jpg"));
+    assert_int_equal(file_make_folder(in_folder("empty")), OK);
+    assert_int_equal(photos_list((const char *[]){in_folder("empty")}, 1, "o", &photos), ERR_INPUT);
+    assert_non_null(strstr(error_reason(), "no photo"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_folder), cmocka_unit_test(test_one),
+                                       cmocka_unit_test(test_stems),
+                                       cmocka_unit_test(test_refused)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

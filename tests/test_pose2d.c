@@ -1,0 +1,233 @@
+/* Heatmaps to keypoints, the flip test, and a whole run over a crowd. */
+#include "crowdrec/pose2d.h"
+#include "tensor/rng.h"
+#include "tests/support.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *get(const json_t *object, const char *key) {
+    json_t *value = json_object_get(object, key);
+    if (!value) fail_msg("no entry '%s'", key);
+    return value;
+}
+
+static double number_at(const json_t *array, size_t i) {
+    return json_number_value(json_array_get(array, i));
+}
+
+/* Heatmaps in the engine's order [h,w,joints]. */
+typedef struct {
+    int h, w, joints;
+    float *values;
+} Heat;
+
+static Heat heat_new(int joints, int h, int w) {
+    Heat heat = {h, w, joints, calloc((size_t)joints * h * w, sizeof(float))};
+    assert_non_null(heat.values);
+    return heat;
+}
+
+/* From [joints,h,w]; value i of the flat array is from[i]. */
+static Heat heat_from(const float *from, int joints, int h, int w) {
+    Heat heat = heat_new(joints, h, w);
+    for (int i = 0; i < joints * h * w; i++)
+        heat.values[i % (h * w) * joints + i / (h * w)] = from[i];
+    return heat;
+}
+
+static Heat heat_load(const ArrayFile *arrays, const char *name, int joints) {
+    const Array *a = support_array(arrays, name);
+    float *values = support_floats(arrays, name);
+    assert_int_equal(a->dims, 3);
+    Heat heat = heat_from(values, joints ? joints : (int)a->dim[0], (int)a->dim[1], (int)a->dim[2]);
+    free(values);
+    return heat;
+}
+
+/* "random_26x64x48": the raw rule of the key "heatmap"; other names are arrays. */
+static Heat case_heat(const ArrayFile *arrays, const char *name, uint64_t seed) {
+    char array[128];
+    int joints, h, w;
+    if (sscanf(name, "random_%dx%dx%d", &joints, &h, &w) != 3) {
+        snprintf(array, sizeof array, "heatmap.%s", name);
+        return heat_load(arrays, array, 0);
+    }
+    float *values = malloc((size_t)joints * h * w * sizeof *values);
+    assert_non_null(values);
+    uint64_t stream = rng_stream("heatmap", seed);
+    for (int i = 0; i < joints * h * w; i++) values[i] = rng_signed(stream, (uint64_t)i);
+    Heat heat = heat_from(values, joints, h, w);
+    free(values);
+    return heat;
+}
+
+/* FastPose's cases give the enlarged box, HRNet's centre and scale (in units of 200 pixels). */
+static CropBox case_box(const json_t *item) {
+    const json_t *box = json_object_get(item, "bbox");
+    if (box)
+        return (CropBox){(number_at(box, 0) + number_at(box, 2)) / 2,
+                         (number_at(box, 1) + number_at(box, 3)) / 2,
+                         number_at(box, 2) - number_at(box, 0),
+                         number_at(box, 3) - number_at(box, 1)};
+    const json_t *center = get(item, "center"), *scale = get(item, "scale");
+    return (CropBox){number_at(center, 0), number_at(center, 1), 200 * number_at(scale, 0),
+                     200 * number_at(scale, 1)};
+}
+
+static void test_decode(void **state) {
+    (void)state;
+    json_t *root = support_json("fixtures/pose_decode/decode.json"), *item;
+    ArrayFile arrays = support_arrays("fixtures/pose_decode/decode.npz");
+    uint64_t seed = (uint64_t)json_integer_value(get(root, "seed"));
+    size_t i;
+    json_array_foreach(get(root, "cases"), i, item) {
+        Heat heat = case_heat(&arrays, json_string_value(get(item, "heatmap")), seed);
+        bool quarter = !strstr(json_string_value(get(item, "decoder")), "no_quarter_offset");
+        CropBox box = case_box(item);
+        Crop crop = crop_around(&box, heat.h, heat.w);
+        float(*got)[3] = malloc((size_t)heat.joints * sizeof *got);
+        assert_non_null(got);
+        pose2d_decode(heat.values, heat.h, heat.w, heat.joints, &crop, quarter, got);
+        assert_int_equal(json_array_size(get(item, "keypoints")), heat.joints);
+        for (int j = 0; j < heat.joints; j++) {
+            const json_t *want = json_array_get(get(item, "keypoints"), (size_t)j);
+            double x = got[j][0], y = got[j][1], score = got[j][2];
+            double want_x = number_at(want, 0), want_y = number_at(want, 1);
+            double want_score = number_at(get(item, "score"), (size_t)j);
+            support_close64("x", &x, &want_x, 1, 2e-3);
+            support_close64("y", &y, &want_y, 1, 2e-3);
+            support_close64("score", &score, &want_score, 1, 1e-6);
+        }
+        free(got);
+        free(heat.values);
+    }
+    array_file_free(&arrays);
+    json_decref(root);
+}
+
+static void check_merge(const char *wanted, int joints) {
+    ArrayFile arrays = support_arrays("fixtures/pose_decode/decode.npz");
+    Heat a = heat_load(&arrays, "flip.a", joints), b = heat_load(&arrays, "flip.b", joints);
+    Heat want = heat_load(&arrays, wanted, 0);
+    assert_int_equal(want.joints, joints);
+    pose2d_merge_flip(a.values, b.values, a.h, a.w, joints);
+    support_close(wanted, a.values, want.values, (size_t)joints * a.h * a.w, 1e-6);
+    free(a.values);
+    free(b.values);
+    free(want.values);
+    array_file_free(&arrays);
+}
+
+static void test_merge_flip(void **state) {
+    (void)state;
+    check_merge("flip.merged_halpe26", 26);
+    check_merge("flip.merged_coco17", 17);
+}
+
+/* Maps without a number above 0, NaN among them, give the corner and never a wild index. */
+static void test_decode_no_peak(void **state) {
+    (void)state;
+    CropBox box = {100, 100, 48, 64};
+    Crop crop = crop_around(&box, 16, 12);
+    float heat[16 * 12 * 2], got[2][3];
+    for (int i = 0; i < 16 * 12; i++) heat[2 * i] = NAN, heat[2 * i + 1] = -1;
+    pose2d_decode(heat, 16, 12, 2, &crop, true, got);
+    for (int j = 0; j < 2; j++) {
+        assert_true(got[j][0] == 76 && got[j][1] == 68);
+        assert_false(got[j][2] > 0);
+    }
+}
+
+static Image grey_noise(int width, int height) {
+    Image image;
+    assert_int_equal(image_new(width, height, &image), OK);
+    uint64_t stream = rng_stream("photo", 1);
+    for (int i = 0; i < 3 * width * height; i++)
+        image.rgb[i] = (uint8_t)(256 * rng_uniform(stream, (uint64_t)i));
+    return image;
+}
+
+static Crowd crowd_of(const float (*box)[4], int count) {
+    Crowd crowd = {0};
+    for (int i = 0; i < count; i++) memcpy(crowd_add(&crowd)->box, box[i], sizeof box[i]);
+    return crowd;
+}
+
+static const float boxes[][4] = {
+    {20, 10, 90, 150}, {0, 0, 0, 0}, {100, 30, 140, 140}, {-20, 40, 60, 210}, {50, 60, 51, 61}};
+enum { BOXES = 5, EMPTY_BOX = 1 };
+
+static Crowd run(const char *weights, const Image *photo, Pose2dOptions options) {
+    Pose2d *pose;
+    if (pose2d_open(weights, &options, &pose) != OK) fail_msg("%s", error_reason());
+    Crowd crowd = crowd_of(boxes, BOXES);
+    if (pose2d_run(pose, photo, &crowd) != OK) fail_msg("%s", error_reason());
+    pose2d_close(pose);
+    return crowd;
+}
+
+/* The batch changes nothing, an empty box gets nothing, every keypoint lies in its crop. */
+static void test_run(void **state) {
+    (void)state;
+    Image photo = grey_noise(200, 220);
+    Crowd one = run("rule:fastpose_res50_halpe26:1", &photo, (Pose2dOptions){.batch = 1});
+    Crowd all = run("rule:fastpose_res50_halpe26:1", &photo, (Pose2dOptions){.batch = 3});
+    for (int i = 0; i < BOXES; i++) {
+        const Person *p = &all.person[i];
+        assert_int_equal(!(p->flags & PERSON_HAS_KEYPOINTS), i == EMPTY_BOX);
+        CropBox box = crop_pose_box(p->box, 0.75);
+        for (int j = 0; j < CROWD_KEYPOINTS; j++) {
+            const float *k = p->keypoints[j];
+            if (i == EMPTY_BOX)
+                assert_true(k[0] == 0 && k[1] == 0 && k[2] == 0);
+            else
+                assert_true(k[2] >= 0 && fabs(k[0] - box.cx) <= box.width / 2 + 0.01 &&
+                            fabs(k[1] - box.cy) <= box.height / 2 + 0.01);
+        }
+        support_close("keypoints", p->keypoints[0], one.person[i].keypoints[0], 3 * CROWD_KEYPOINTS,
+                      1e-3);
+    }
+    crowd_free(&one);
+    crowd_free(&all);
+    image_free(&photo);
+}
+
+/* A COCO network leaves the nine further joints without confidence; the flip test is used. */
+static void test_run_coco(void **state) {
+    (void)state;
+    Image photo = grey_noise(200, 220);
+    Crowd plain = run("rule:hrnet_pose_w32:1", &photo, (Pose2dOptions){0});
+    Crowd flipped = run("rule:hrnet_pose_w32:1", &photo, (Pose2dOptions){.flip = true});
+    double difference = 0;
+    for (int j = 0; j < CROWD_KEYPOINTS; j++) {
+        const float *a = plain.person[0].keypoints[j], *b = flipped.person[0].keypoints[j];
+        if (j >= 17) assert_true(a[2] == 0 && b[2] == 0);
+        difference += fabs(a[2] - b[2]);
+    }
+    assert_true(difference > 0);
+    crowd_free(&plain);
+    crowd_free(&flipped);
+    image_free(&photo);
+}
+
+static void test_refusals(void **state) {
+    (void)state;
+    Pose2d *pose;
+    assert_int_equal(pose2d_open("rule:yolox_nano:1", &(Pose2dOptions){0}, &pose), ERR_MODEL);
+    assert_null(pose);
+    assert_non_null(strstr(error_reason(), "fastpose"));
+    assert_int_not_equal(pose2d_open("/no/such/file.pth", &(Pose2dOptions){0}, &pose), OK);
+    assert_null(pose);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_decode),         cmocka_unit_test(test_merge_flip),
+        cmocka_unit_test(test_decode_no_peak), cmocka_unit_test(test_run),
+        cmocka_unit_test(test_run_coco),       cmocka_unit_test(test_refusals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

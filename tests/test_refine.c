@@ -1,0 +1,314 @@
+/* Refinement as a whole: the reference's trajectories (every loss term, rate, decay, translation,
+ * the change of the weights, final bodies), groups that carry on, and the exact two-pass gradient.
+ */
+#include "tests/support.h"
+
+#include "autograd/schedule.h"
+#include "crowdrec/iterate.h"
+#include "crowdrec/refine.h"
+#include "tensor/rng.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HEIGHT = 256, WIDTH = 192 };
+
+typedef struct {
+    NetSpec net;
+    Params *params;
+    Body *body;
+    People people;
+} World;
+
+static float *copy(const float *values, size_t n) {
+    float *out = malloc((n + 1) * sizeof *out);
+    assert_non_null(out);
+    return n ? memcpy(out, values, n * sizeof *out) : out;
+}
+
+/* rule("input") is NCHW. */
+static float *rule_pixels(int n) {
+    uint64_t stream = rng_stream("input", 1), i = 0;
+    float *out = malloc((size_t)n * HEIGHT * WIDTH * 3 * sizeof *out);
+    assert_non_null(out);
+    for (int k = 0; k < n; k++)
+        for (int c = 0; c < 3; c++)
+            for (int at = 0; at < HEIGHT * WIDTH; at++)
+                out[((size_t)k * HEIGHT * WIDTH + (size_t)at) * 3 + (size_t)c] =
+                    rng_signed(stream, i++);
+    return out;
+}
+
+static void fill_person(People *p, int i, const float *center, float scale, float w, float h,
+                        float f) {
+    float size = 200 * scale;
+    float info[3] = {(center[0] - w / 2) / f * 2.8f, (center[1] - h / 2) / f * 2.8f,
+                     (size - 0.24f * f) / (0.06f * f)};
+    float box[6] = {center[0], center[1], size, w, h, f};
+    float intrinsics[3] = {f, w / 2, h / 2};
+    memcpy(p->bbox_info + 3 * i, info, sizeof info);
+    memcpy(p->box + 6 * i, box, sizeof box);
+    memcpy(p->intrinsics + 3 * i, intrinsics, sizeof intrinsics);
+    memcpy(p->center + 2 * i, center, 2 * sizeof *center);
+    p->size[i] = size;
+}
+
+static People fixture_people(void) {
+    ArrayFile f = support_arrays("fixtures_body/refine/refine_trajectory.npz");
+    int n = (int)support_array(&f, "scale")->dim[0];
+    size_t count = (size_t)n;
+    float *detected = support_floats(&f, "detected_keypoints");
+    const float *center = support_array(&f, "center")->data,
+                *scale = support_array(&f, "scale")->data;
+    const float *w = support_array(&f, "img_w")->data, *h = support_array(&f, "img_h")->data;
+    const float *focal = support_array(&f, "focal_length")->data;
+    float zero[26 * 2 * 64] = {0};
+    assert_true(n <= 64);
+    People p = {.count = n, .height = HEIGHT, .width = WIDTH, .pixels = rule_pixels(n)};
+    p.bbox_info = copy(zero, 3 * count), p.box = copy(zero, 6 * count);
+    p.intrinsics = copy(zero, 3 * count), p.center = copy(zero, 2 * count);
+    p.size = copy(zero, count), p.keypoints = copy(zero, 52 * count);
+    p.confidence = copy(zero, 26 * count);
+    for (int i = 0; i < n; i++) fill_person(&p, i, center + 2 * i, scale[i], w[i], h[i], focal[i]);
+    for (size_t j = 0; j < 26 * count; j++) {
+        p.keypoints[2 * j] = detected[3 * j], p.keypoints[2 * j + 1] = detected[3 * j + 1];
+        p.confidence[j] = detected[3 * j + 2];
+    }
+    free(detected);
+    array_file_free(&f);
+    return p;
+}
+
+/* Rows first .. end-1 of the people, as people of their own. */
+static People some_people(const People *all, int first, int end) {
+    size_t n = (size_t)(end - first), at = (size_t)first, crop = (size_t)HEIGHT * WIDTH * 3;
+    return (People){.count = end - first,
+                    .height = HEIGHT,
+                    .width = WIDTH,
+                    .pixels = copy(all->pixels + at * crop, n * crop),
+                    .bbox_info = copy(all->bbox_info + 3 * at, 3 * n),
+                    .box = copy(all->box + 6 * at, 6 * n),
+                    .intrinsics = copy(all->intrinsics + 3 * at, 3 * n),
+                    .center = copy(all->center + 2 * at, 2 * n),
+                    .size = copy(all->size + at, n),
+                    .keypoints = copy(all->keypoints + 52 * at, 52 * n),
+                    .confidence = copy(all->confidence + 26 * at, 26 * n)};
+}
+
+static World world_new(double gain) {
+    char weights[4400];
+    snprintf(weights, sizeof weights, "rule:cliff_hr48:1:%g:%s", gain,
+             support_fixture("fixtures_body/cliff/cliff_hr48_forward.npz"));
+    World w = {.people = fixture_people()};
+    if (net_open(weights, &backend_cpu, &w.net, &w.params) != OK ||
+        body_load(support_fixture("fixtures_body/smpl/body_stored.npz"),
+                  support_fixture("fixtures_body/smpl/J_regressor_halpe.npy"), &w.body) != OK ||
+        params_snapshot(w.params) != OK)
+        fail_msg("%s", error_reason());
+    return w;
+}
+
+static void world_free(World *w) {
+    people_free(&w->people);
+    body_free(w->body);
+    params_free(w->params);
+}
+
+static Iterator *iterator_of(const World *w, const People *people, int micro) {
+    IterateOptions o = {.net = &w->net,
+                        .params = w->params,
+                        .body = w->body,
+                        .weights = refine_recipe_weights(refine_recipe("released")),
+                        .people = people,
+                        .micro = micro};
+    Iterator *it;
+    if (iterate_new(&o, &it) != OK || iterate_start(it) != OK) fail_msg("%s", error_reason());
+    return it;
+}
+
+static double number(const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_number(value)) fail_msg("no number '%s'", key);
+    return json_number_value(value);
+}
+
+/* One pass: rate and decay exactly, loss terms relative to the total. */
+static void check_pass(const json_t *pass, ScheduleValue v, const IterateTerms *t,
+                       double tolerance) {
+    double rate = number(pass, "lr"), decay = number(pass, "weight_decay");
+    support_close64("rate", &v.rate, &rate, 1, 1e-12 * rate);
+    support_close64("decay", &v.decay, &decay, 1, 1e-12);
+    const double want[] = {number(pass, "total"), number(pass, "plane_loss"),
+                           number(pass, "keyp_Loss"), number(pass, "shape_Loss"),
+                           number(pass, "pose_Loss")};
+    const double got[] = {t->total, t->crowd, t->keypoints, t->betas, t->pose};
+    static const char *const name[] = {"total", "crowd", "keypoints", "betas", "pose"};
+    for (int i = 0; i < 5; i++) support_close64(name[i], &got[i], &want[i], 1, tolerance * want[0]);
+}
+
+static void check_trans(const json_t *pass, const Iterator *it, double tolerance) {
+    IterateBodies b;
+    assert_int_equal(iterate_bodies(it, &b), OK);
+    const json_t *rows = json_object_get(pass, "trans");
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        for (size_t k = 0; k < 3; k++) {
+            double got = b.trans[3 * i + k];
+            double want = json_real_value(json_array_get(json_array_get(rows, i), k));
+            support_close64("translation", &got, &want, 1, tolerance);
+        }
+    iterate_bodies_free(&b);
+}
+
+static bool in_group(const char *key, const char *group) {
+    size_t length = strlen(group);
+    return !strncmp(key, group, length) && key[length] == '.';
+}
+
+/* |weights - start|_2 of a group of layers; start is what params_reset would bring back. */
+static double change_of(const Params *p, const Params *start, const char *group) {
+    double sum = 0;
+    for (int i = 0; i < params_count(p); i++) {
+        const Param *a = params_at(p, i);
+        if (a->kind != PARAM_WEIGHT || !in_group(a->key, group)) continue;
+        size_t n = shape_size(a->shape);
+        double *now = malloc(n * sizeof *now), *then = malloc(n * sizeof *then);
+        params_get(p, i, now);
+        params_get(start, i, then);
+        for (size_t k = 0; k < n; k++) sum += (now[k] - then[k]) * (now[k] - then[k]);
+        free(now);
+        free(then);
+    }
+    return sqrt(sum);
+}
+
+static void check_changes(const json_t *run, const World *w, const World *start) {
+    const char *group;
+    json_t *want;
+    json_object_foreach(json_object_get(run, "parameter_change_l2"), group, want) {
+        double got = change_of(w->params, start->params, group), value = json_real_value(want);
+        support_close64(group, &got, &value, 1, 0.01 * value);
+    }
+}
+
+static void check_returned(const Iterator *it, const char *name, double tolerance) {
+    ArrayFile f = support_arrays("fixtures_body/refine/refine_trajectory.npz");
+    char key[64];
+    IterateBodies b;
+    assert_int_equal(iterate_bodies(it, &b), OK);
+    snprintf(key, sizeof key, "%s_returned_joints", name);
+    float *joints = support_floats(&f, key);
+    support_close(key, b.joints, joints, array_size(support_array(&f, key)), tolerance);
+    iterate_bodies_free(&b);
+    free(joints);
+    array_file_free(&f);
+}
+
+typedef struct {
+    const char *name;
+    double rate, loss, metres;
+} Run;
+
+static void check_run(World *w, const World *start, const json_t *root, const Run *run) {
+    const json_t *rows = json_object_get(root, run->name);
+    const json_t *passes = json_object_get(rows, "iterations");
+    Schedule s = {SCHEDULE_RESTARTS, run->rate, 1e-7, 0.01, (int)number(root, "restart_period"), 0};
+    params_reset(w->params);
+    Iterator *it = iterator_of(w, &w->people, 0);
+    assert_true(json_array_size(passes) > 0);
+    for (size_t t = 0; t < json_array_size(passes); t++) {
+        const json_t *pass = json_array_get(passes, t);
+        ScheduleValue v = schedule_at(&s, (int)t);
+        assert_int_equal(iterate_run(it, v.rate, v.decay, (int)t + 1), OK);
+        IterateTerms terms = iterate_terms(it);
+        double want = number(pass, "total");
+        print_message("%s pass %zu: total %.9g, off by %.2g relative\n", run->name, t, terms.total,
+                      fabs(terms.total - want) / want);
+        check_pass(pass, v, &terms, run->loss);
+        check_trans(pass, it, run->metres);
+    }
+    check_changes(rows, w, start);
+    check_returned(it, run->name, run->metres);
+    iterate_free(it);
+}
+
+/* Tolerances of fixtures_body/README.md section 8. */
+static void trajectory_matches_reference(void **state) {
+    (void)state;
+    static const Run runs[] = {{"lr1e-6_f64", 1e-6, 3e-5, 2e-4},
+                               {"lr1e-5_f64", 1e-5, 1e-3, 2e-3},
+                               {"lr1e-4_f64", 1e-4, 5e-3, 1}};
+    json_t *root = support_json("fixtures_body/refine/refine_trajectory.json");
+    World w = world_new(number(root, "conv_gain")), start = world_new(number(root, "conv_gain"));
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) check_run(&w, &start, root, &runs[i]);
+    world_free(&start);
+    world_free(&w);
+    json_decref(root);
+}
+
+/* Weights, moments, step count and the last decay go on to the second group. */
+static void groups_carry_on(void **state) {
+    (void)state;
+    json_t *root = support_json("fixtures_body/refine/refine_groups.json");
+    const json_t *passes = json_object_get(json_object_get(root, "f64"), "passes");
+    int each = (int)number(root, "passes_per_group"), step = 0;
+    double rate = number(root, "initial_lr"), decay = 0.01;
+    World w = world_new(number(root, "conv_gain"));
+    for (size_t g = 0; g < 2; g++) {
+        const json_t *range = json_array_get(json_object_get(root, "groups"), g);
+        People people = some_people(&w.people, (int)json_integer_value(json_array_get(range, 0)),
+                                    (int)json_integer_value(json_array_get(range, 1)));
+        const json_t *period = json_array_get(json_object_get(root, "restart_periods"), g);
+        Schedule s = {SCHEDULE_RESTARTS, rate, 1e-7, decay, (int)json_integer_value(period), 0};
+        Iterator *it = iterator_of(&w, &people, 0);
+        for (int t = 0; t < each; t++) {
+            ScheduleValue v = schedule_at(&s, t);
+            assert_int_equal(iterate_run(it, v.rate, v.decay, ++step), OK);
+            IterateTerms terms = iterate_terms(it);
+            check_pass(json_array_get(passes, g * (size_t)each + (size_t)t), v, &terms, 3e-5);
+        }
+        decay = schedule_at(&s, each).decay;
+        iterate_free(it);
+        people_free(&people);
+    }
+    world_free(&w);
+    json_decref(root);
+}
+
+/* Gradients in two passes, two people at a time (the last pass is padded), against one plan. */
+static void two_passes_are_exact(void **state) {
+    (void)state;
+    World w = world_new(0.5);
+    double *gradient[2], total[2];
+    int i = params_find(w.params, "encoder.stage2.0.branches.0.0.conv1.weight");
+    assert_true(i >= 0);
+    size_t n = shape_size(params_at(w.params, i)->shape);
+    for (int k = 0; k < 2; k++) {
+        params_reset(w.params);
+        Iterator *it = iterator_of(&w, &w.people, k ? 2 : w.people.count);
+        assert_int_equal(iterate_micro(it), k ? 2 : w.people.count);
+        assert_int_equal(iterate_run(it, 1e-6, 0.01, 1), OK);
+        assert_int_equal(iterate_run(it, 1e-6, 0.01, 2), OK);
+        total[k] = iterate_terms(it).total;
+        gradient[k] = malloc(n * sizeof *gradient[k]);
+        params_get_gradient(w.params, i, gradient[k]);
+        iterate_free(it);
+    }
+    double norm = 0;
+    for (size_t k = 0; k < n; k++) norm = fmax(norm, fabs(gradient[0][k]));
+    support_close64("loss after a step", &total[1], &total[0], 1, 3e-5 * total[0]);
+    support_close64("gradient", gradient[1], gradient[0], n, 2e-3 * norm);
+    free(gradient[0]);
+    free(gradient[1]);
+    world_free(&w);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(trajectory_matches_reference),
+        cmocka_unit_test(groups_carry_on),
+        cmocka_unit_test(two_passes_are_exact),
+    };
+    return cmocka_run_group_tests_name("refine", tests, NULL, NULL);
+}

@@ -1,0 +1,128 @@
+/* crowdrec, the program: sub-commands over the library's public header. */
+#include "tools/help.h"
+#include "tools/options.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- interrupts ---- */
+
+static volatile int interrupted;
+
+/* The first signal asks for an orderly end; the handler is gone then, so a second one kills. */
+static void on_signal(int number) {
+    static const char message[] = "\ncrowdrec: interrupted; ends after this step\n";
+    (void)number;
+    interrupted = 1;
+    if (write(STDERR_FILENO, message, sizeof message - 1) < 0) return;
+}
+
+static void catch_signals(void) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN); /* a closed stdout must not end a long run */
+}
+
+/* ---- commands ---- */
+
+static CrowdrecStatus wrong_usage(const char *command, const char *expected) {
+    options_complain("%s: expected %s; see crowdrec %s --help", command, expected, command);
+    return CROWDREC_BAD_USAGE;
+}
+
+static CrowdrecStatus finish(CrowdrecStatus status) {
+    if (status) options_complain("%s", crowdrec_error());
+    return status;
+}
+
+/* One result line a photo. */
+static void on_photo(const CrowdrecPhoto *photo, void *context) {
+    (void)context;
+    if (photo->status) return;
+    printf("%s: %d people, %d bodies, %d refined", photo->path, photo->people, photo->bodies,
+           photo->refined);
+    if (photo->iterations) printf(", %d iterations", photo->iterations);
+    if (photo->reason) printf(" (%s)", photo->reason);
+    printf(" -> %s\n", photo->folder);
+    fflush(stdout);
+}
+
+static CrowdrecStatus run(Command command, Arguments *a) {
+    const char *name = help_name(command);
+    if (!a->operands) return wrong_usage(name, "at least one photo or folder");
+    if (command == COMMAND_REFINE && !a->run.keypoints)
+        return wrong_usage(name, "--keypoints FILE");
+    if (command == COMMAND_REGRESS || a->no_refine) a->run.until = CROWDREC_REGRESS;
+    if (command == COMMAND_POSE) a->run.until = CROWDREC_POSE;
+    if (command == COMMAND_DETECT) a->run.until = CROWDREC_DETECT;
+    a->run.interrupted = &interrupted;
+    a->run.done = on_photo;
+    catch_signals();
+    return finish(crowdrec_run(a->operand, a->operands, &a->run));
+}
+
+static CrowdrecStatus forward(Command command, Arguments *a) {
+    if (a->operands != 1) return wrong_usage(help_name(command), "one network");
+    a->forward.net = a->operand[0];
+    return finish(crowdrec_forward(&a->forward, stdout));
+}
+
+static CrowdrecStatus inspect(Command command, Arguments *a) {
+    if (a->operands != 1) return wrong_usage(help_name(command), "one file");
+    return finish(crowdrec_inspect(a->operand[0], a->all, stdout));
+}
+
+static CrowdrecStatus convert(Command command, Arguments *a) {
+    if (a->operands != 2) return wrong_usage(help_name(command), "two files, IN and OUT");
+    return finish(crowdrec_convert(a->operand[0], a->operand[1], &a->convert, stdout));
+}
+
+static CrowdrecStatus doctor(Command command, Arguments *a) {
+    if (a->operands) return wrong_usage(help_name(command), "no file");
+    return finish(crowdrec_doctor(stdout));
+}
+
+static CrowdrecStatus run_command(Command command, Arguments *a) {
+    if (a->threads) crowdrec_threads(a->threads);
+    if (a->quiet) crowdrec_log(CROWDREC_LOG_ERROR);
+    if (a->verbose) crowdrec_log(CROWDREC_LOG_DEBUG);
+    if (a->help) return help_command(command, stdout), CROWDREC_OK;
+    switch (command) {
+    case COMMAND_FORWARD: return forward(command, a);
+    case COMMAND_INSPECT: return inspect(command, a);
+    case COMMAND_CONVERT: return convert(command, a);
+    case COMMAND_DOCTOR: return doctor(command, a);
+    default: return run(command, a);
+    }
+}
+
+/* Results that do not arrive are no success. */
+static int flushed(CrowdrecStatus status) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+    options_complain("cannot write to standard output");
+    return status ? status : CROWDREC_BAD_INPUT;
+}
+
+/* What stands alone: help and version; false for a command's name. */
+static bool is_general(const char *word) {
+    if (!strcmp(word, "--version")) return puts("crowdrec " CROWDREC_VERSION), true;
+    if (!strcmp(word, "--help") || !strcmp(word, "-h")) return help_overview(stdout), true;
+    return false;
+}
+
+int main(int argc, char **argv) {
+    Arguments arguments;
+    if (argc < 2) return help_overview(stderr), CROWDREC_BAD_USAGE;
+    if (is_general(argv[1])) return flushed(CROWDREC_OK);
+    Command command = help_find(argv[1]);
+    if (!command) {
+        options_complain("no command '%s'; see crowdrec --help", argv[1]);
+        return CROWDREC_BAD_USAGE;
+    }
+    if (!options_parse(command, argc - 2, argv + 2, &arguments)) return CROWDREC_BAD_USAGE;
+    CrowdrecStatus status = run_command(command, &arguments);
+    options_free(&arguments);
+    return flushed(status);
+}

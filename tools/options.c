@@ -1,0 +1,326 @@
+#include "tools/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum { FLAG, TEXT, CHOICE, INTEGER, REAL, SIZE, PAIR, LIST } Kind;
+
+typedef struct {
+    const char *name;
+    char letter; /* of the short form, 0: none */
+    Kind kind;
+    const char *argument; /* as --help calls it; of a CHOICE its words with | between */
+    size_t place;         /* in Arguments */
+    double low, high;     /* of a number */
+    const char *word;     /* an INTEGER's word for -1 */
+    unsigned commands;
+    const char *help;
+} Option;
+
+#define AT(field) offsetof(Arguments, field)
+enum {
+    BODIES = COMMAND_RUN | COMMAND_REGRESS | COMMAND_REFINE,
+    REFINING = COMMAND_RUN | COMMAND_REFINE,
+    POSES = COMMAND_RUN | COMMAND_POSE,
+    BOXES = COMMAND_RUN | COMMAND_DETECT | COMMAND_POSE | COMMAND_REGRESS,
+    PHOTOS = BOXES | COMMAND_REFINE,
+    EVERY = -1
+};
+
+static const Option option[] = {
+    {"--output", 'o', TEXT, "DIR", AT(run.output), 0, 0, NULL, PHOTOS,
+     "Folder for the results, made when absent.  Required."},
+    {"--detector", 0, TEXT, "WEIGHTS", AT(run.detector), 0, 0, NULL, BOXES,
+     "YOLOX network that finds the people.  Its variant is read off the file."},
+    {"--pose", 0, TEXT, "WEIGHTS", AT(run.pose), 0, 0, NULL, POSES,
+     "FastPose or HRNet network that finds 2D keypoints; the two are told apart by the file."},
+    {"--mesh", 0, TEXT, "WEIGHTS", AT(run.mesh), 0, 0, NULL, BODIES,
+     "CLIFF network that gives each person a body."},
+    {"--mean", 0, TEXT, "FILE", AT(run.mean), 0, 0, NULL, BODIES,
+     "npz with init_pose, init_shape and init_cam, for --mesh weights made by rule."},
+    {"--body", 0, TEXT, "FILE", AT(run.body), 0, 0, NULL, BODIES,
+     "SMPL-format body model, .pkl or .npz."},
+    {"--body-regressor", 0, TEXT, "FILE", AT(run.body_regressor), 0, 0, NULL, BODIES,
+     "J_regressor_halpe.npy, 26 rows.  Default: from the body file, or from its landmarks."},
+    {"--boxes", 0, TEXT, "FILE", AT(run.boxes), 0, 0, NULL, BOXES & ~COMMAND_DETECT,
+     "COCO JSON with the people's boxes; replaces --detector."},
+    {"--keypoints", 0, TEXT, "FILE", AT(run.keypoints), 0, 0, NULL, BODIES,
+     "COCO JSON with 17 or 26 keypoints a person; replaces --detector and --pose."},
+    {"--conf", 0, REAL, "X", AT(run.conf), 0.001, 1, NULL, BOXES,
+     "Least score of a detection.  Default: 0.23."},
+    {"--nms", 0, REAL, "X", AT(run.nms), 0.01, 1, NULL, BOXES,
+     "Overlap (IoU) above which the weaker of two detections is dropped.  Default: 0.7."},
+    {"--agnostic", 0, FLAG, NULL, AT(run.agnostic), 0, 0, NULL, BOXES,
+     "Boxes of any class suppress each other, not only people's."},
+    {"--detector-size", 0, PAIR, "HEIGHTxWIDTH", AT(run.detector_size), 32, 8192, NULL, BOXES,
+     "Size of the detector's input, multiples of 32.  Default: the network's own."},
+    {"--detector-input", 0, CHOICE, "bgr255|imagenet", AT(run.detector_input), 0, 0, NULL, BOXES,
+     "Pixels that the detector expects: 0 to 255 in blue, green, red (current YOLOX), or ImageNet-"
+     "normalised red, green, blue (ByteTrack).  Default: as the weights tell."},
+    {"--flip", 0, FLAG, NULL, AT(run.flip), 0, 0, NULL, POSES,
+     "Averages 2D keypoints with those of the mirrored crop, at twice the time."},
+    {"--focal-px", 0, REAL, "F", AT(run.focal_px), 1, 1e7, NULL, PHOTOS,
+     "Focal length in pixels of the photo.  Default: its diagonal."},
+    {"--fov", 0, REAL, "DEGREES", AT(run.fov), 1, 179, NULL, PHOTOS,
+     "Horizontal field of view, instead of --focal-px."},
+    {"--intrinsics", 0, TEXT, "FILE", AT(run.intrinsics), 0, 0, NULL, PHOTOS,
+     "3x3 camera matrix as JSON, npy or npz, instead of --focal-px."},
+    {"--recipe", 0, CHOICE, "paper|released", AT(run.recipe), 0, 0, NULL, REFINING,
+     "Loss and schedule: the paper's equations 7 to 11 (default), or the released code's."},
+    {"--iterations", 0, INTEGER, "N", AT(run.iterations), 1, 1e6, NULL, REFINING,
+     "Refinement steps for each group.  Default: the recipe's, 260."},
+    {"--max-iterations", 0, INTEGER, "N", AT(run.max_iterations), 1, 1e6, NULL, REFINING,
+     "Hard cap on a group's steps while it has not converged.  Default: 4 times --iterations."},
+    {"--group", 0, INTEGER, "N|all", AT(run.group), 1, 1e6, "all", REFINING,
+     "People refined together; `all` takes the whole photo as one crowd.  Default: 50."},
+    {"--rate", 0, REAL, "X", AT(run.rate), 1e-12, 1, NULL, REFINING,
+     "Learning rate of the refinement.  Default: 1e-5."},
+    {"--max-mem", 0, SIZE, "SIZE", AT(run.max_mem), 0x1p20, 0x1p50, NULL, REFINING,
+     "Memory for activations, such as 800M or 6G; less means more and smaller passes with the "
+     "same result.  Default: three quarters of what is free."},
+    {"--time-limit", 0, REAL, "SECONDS", AT(run.time_limit), 0.001, 1e9, NULL, REFINING,
+     "Ends each photo's refinement after this time; what was reached is written."},
+    {"--no-refine", 0, FLAG, NULL, AT(no_refine), 0, 0, NULL, COMMAND_RUN,
+     "Ends after the bodies' first estimate."},
+    {"--meshes", 0, FLAG, NULL, AT(run.meshes), 0, 0, NULL, BODIES,
+     "Also writes meshes/person_0000.obj and so on."},
+
+    {"--weights", 0, TEXT, "WEIGHTS", AT(forward.weights), 0, 0, NULL, COMMAND_FORWARD,
+     "Checkpoint with the network's parameters."},
+    {"--rule", 0, TEXT, "SEED[:GAIN]", AT(forward.rule), 0, 0, NULL, COMMAND_FORWARD,
+     "Made-up parameters instead of --weights.  GAIN scales the convolutions, default 0.6."},
+    {"--input", 0, TEXT, "FILE.npy|rule:SEED:N,C,H,W", AT(forward.input), 0, 0, NULL,
+     COMMAND_FORWARD,
+     "The network's input, N,C,H,W, or the rule's numbers in [-1, 1) for the key `input`."},
+    {"--bbox-info", 0, TEXT, "FILE.npy", AT(forward.bbox_info), 0, 0, NULL, COMMAND_FORWARD,
+     "CLIFF's second input, N,3: where the crop lies in the photo.  Default: zeros."},
+    {"--mean", 0, TEXT, "FILE", AT(forward.mean), 0, 0, NULL, COMMAND_FORWARD,
+     "npz with CLIFF's init_pose, init_shape and init_cam."},
+    {"--tap", 0, LIST, "NAME", AT(forward.taps), 0, 0, NULL, COMMAND_FORWARD,
+     "Also writes the output of this module, by its state-dict path; `#0`, `#1` number the outputs "
+     "of a module that gives a list.  May be given many times."},
+    {"--backend", 0, CHOICE, "cpu|ref", AT(forward.backend), 0, 0, NULL, COMMAND_FORWARD,
+     "`cpu` computes in single precision (default), `ref` slowly in double."},
+    {"--output", 'o', TEXT, "FILE.npz", AT(forward.output), 0, 0, NULL, COMMAND_FORWARD,
+     "Where the arrays go.  Required."},
+
+    {"--input", 0, CHOICE, "bgr255|imagenet|alphapose", AT(convert.input), 0, 0, NULL,
+     COMMAND_CONVERT,
+     "What the network's input means, for the file's header.  Default: found out."},
+    {"--licence", 0, TEXT, "TEXT", AT(convert.licence), 0, 0, NULL, COMMAND_CONVERT,
+     "Licence of the weights, for the file's header."},
+    {"--recipe", 0, TEXT, "TEXT", AT(convert.recipe), 0, 0, NULL, COMMAND_CONVERT,
+     "How the weights were made, for the file's header."},
+    {"--all", 0, FLAG, NULL, AT(all), 0, 0, NULL, COMMAND_INSPECT,
+     "Lists every array, not only the first ones."},
+
+    {"--threads", 0, INTEGER, "N", AT(threads), 1, 4096, NULL, (unsigned)EVERY,
+     "Worker threads; results do not depend on it.  Default: one a core."},
+    {"--quiet", 0, FLAG, NULL, AT(quiet), 0, 0, NULL, (unsigned)EVERY, "Only errors on stderr."},
+    {"--verbose", 0, FLAG, NULL, AT(verbose), 0, 0, NULL, (unsigned)EVERY,
+     "More detail on stderr."},
+    {"--help", 'h', FLAG, NULL, AT(help), 0, 0, NULL, (unsigned)EVERY, "Prints this page."},
+};
+enum { OPTIONS = sizeof option / sizeof *option };
+
+bool options_complain(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fputs("crowdrec: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return false;
+}
+
+/* ---- values ---- */
+
+static bool is_word(const char *words, const char *text) {
+    size_t length = strlen(text);
+    for (const char *at = words; length; at = strchr(at, '|') + 1) {
+        if (!strncmp(at, text, length) && (!at[length] || at[length] == '|')) return true;
+        if (!strchr(at, '|')) break;
+    }
+    return false;
+}
+
+/* The word itself must live on: the text in argv does. */
+static bool set_choice(const Option *o, const char *text, Arguments *a) {
+    if (!is_word(o->argument, text))
+        return options_complain("%s: '%s' is not one of %s", o->name, text, o->argument);
+    *(const char **)((char *)a + o->place) = text;
+    return true;
+}
+
+static bool set_text(const Option *o, const char *text, Arguments *a) {
+    if (!*text) return options_complain("%s: empty, expected %s", o->name, o->argument);
+    *(const char **)((char *)a + o->place) = text;
+    return true;
+}
+
+/* 1 for no unit, 0 for an unknown one. */
+static double unit(const char *text) {
+    static const char letters[] = "KMGT";
+    if (!*text) return 1;
+    const char *at = strchr(letters, *text >= 'a' ? *text - 'a' + 'A' : *text);
+    if (!at) return 0;
+    text += text[1] == 'i' ? 2 : 1;
+    if (*text && strcmp(text, "B")) return 0;
+    return ldexp(1, 10 * (int)(at - letters + 1));
+}
+
+static bool set_number(const Option *o, const char *text, Arguments *a) {
+    char *end;
+    errno = 0;
+    double value = strtod(text, &end);
+    double factor = o->kind == SIZE ? unit(end) : !*end;
+    bool bad =
+        end == text || errno || !isfinite(value) || factor == 0 || isspace((unsigned char)*text);
+    bad = bad || (o->kind == INTEGER && value != floor(value));
+    value *= factor;
+    if (o->word && !strcmp(text, o->word))
+        bad = false, value = -1;
+    else if (bad || !(value >= o->low && value <= o->high)) {
+        if (o->kind == SIZE)
+            return options_complain("%s: '%s' is no size, expected 1M to 1024T such as 6G", o->name,
+                                    text);
+        return options_complain("%s: '%s' is no %s from %.9g to %.9g%s%s", o->name, text,
+                                o->kind == INTEGER ? "whole number" : "number", o->low, o->high,
+                                o->word ? " or " : "", o->word ? o->word : "");
+    }
+    void *place = (char *)a + o->place;
+    if (o->kind == INTEGER)
+        *(int *)place = (int)value;
+    else if (o->kind == SIZE)
+        *(size_t *)place = (size_t)value;
+    else
+        *(double *)place = value;
+    return true;
+}
+
+/* HEIGHTxWIDTH, multiples of the lower limit. */
+static bool set_pair(const Option *o, const char *text, Arguments *a) {
+    int *pair = (int *)((char *)a + o->place), step = (int)o->low, end = 0;
+    bool good = sscanf(text, "%5dx%5d%n", &pair[0], &pair[1], &end) == 2 && !text[end];
+    for (int i = 0; good && i < 2; i++)
+        good = pair[i] >= step && pair[i] <= (int)o->high && pair[i] % step == 0;
+    return good || options_complain("%s: '%s' is no %s, expected multiples of %d up to %d", o->name,
+                                    text, o->argument, step, (int)o->high);
+}
+
+static bool add_tap(const Option *o, const char *text, Arguments *a) {
+    if (!*text) return options_complain("%s: empty, expected %s", o->name, o->argument);
+    if (a->forward.taps == OPTIONS_TAPS)
+        return options_complain("%s: more than %d", o->name, OPTIONS_TAPS);
+    a->tap[a->forward.taps++] = text;
+    return true;
+}
+
+static bool set(const Option *o, const char *text, Arguments *a) {
+    switch (o->kind) {
+    case FLAG: *(int *)((char *)a + o->place) = 1; return true;
+    case TEXT: return set_text(o, text, a);
+    case CHOICE: return set_choice(o, text, a);
+    case PAIR: return set_pair(o, text, a);
+    case LIST: return add_tap(o, text, a);
+    default: return set_number(o, text, a);
+    }
+}
+
+/* ---- words ---- */
+
+/* Whether a word names the option; *value is set behind an equals sign. */
+static bool names(const Option *o, const char *word, const char **value) {
+    *value = NULL;
+    if (o->letter && word[0] == '-' && word[1] == o->letter && !word[2]) return true;
+    size_t length = strlen(o->name);
+    if (strncmp(word, o->name, length)) return false;
+    if (word[length] == '=') *value = word + length + 1;
+    return !word[length] || *value;
+}
+
+static const Option *find(Command command, const char *word, const char **value) {
+    bool elsewhere = false;
+    for (int i = 0; i < OPTIONS; i++) {
+        if (!names(&option[i], word, value)) continue;
+        if (option[i].commands & command) return &option[i];
+        elsewhere = true;
+    }
+    int length = (int)strcspn(word, "=");
+    options_complain(elsewhere ? "%.*s does not go with this command; --help lists what does"
+                               : "unknown option %.*s; --help lists the options",
+                     length, word);
+    return NULL;
+}
+
+/* Handles argv[*i], a word that begins with '-', and steps over its value. */
+static bool take_option(Command command, int argc, char **argv, int *i, bool *seen, Arguments *a) {
+    const char *value, *word = argv[*i];
+    const Option *o = find(command, word, &value);
+    if (!o) return false;
+    if (o->kind == FLAG && value) return options_complain("%s takes no value", o->name);
+    if (o->kind != LIST && seen[o - option]) return options_complain("%s is given twice", o->name);
+    seen[o - option] = true;
+    if (o->kind != FLAG && !value) {
+        if (*i + 1 >= argc)
+            return options_complain("%s: nothing follows, expected %s", o->name, o->argument);
+        value = argv[++*i];
+    }
+    return set(o, value, a);
+}
+
+bool options_parse(Command command, int argc, char **argv, Arguments *out) {
+    bool seen[OPTIONS] = {false}, flags = true;
+    *out = (Arguments){.operand = calloc((size_t)argc + 1, sizeof(char *))};
+    if (!out->operand) return options_complain("out of memory");
+    bool good = true;
+    for (int i = 0; good && i < argc; i++) {
+        if (flags && !strcmp(argv[i], "--"))
+            flags = false;
+        else if (flags && argv[i][0] == '-' && argv[i][1])
+            good = take_option(command, argc, argv, &i, seen, out);
+        else
+            out->operand[out->operands++] = argv[i];
+    }
+    if (good && out->quiet && out->verbose)
+        good = options_complain("--quiet and --verbose exclude each other");
+    out->forward.tap = out->tap;
+    if (!good) options_free(out);
+    return good;
+}
+
+void options_free(Arguments *arguments) {
+    free(arguments->operand);
+    arguments->operand = NULL;
+}
+
+/* ---- help ---- */
+
+void options_wrap(int indent, const char *text, FILE *out) {
+    enum { COLUMNS = 80 };
+    int column = 0;
+    for (;;) {
+        text += strspn(text, " ");
+        int length = (int)strcspn(text, " ");
+        if (!length) break;
+        if (column && column + 1 + length > COLUMNS) column = 0, fputc('\n', out);
+        column += fprintf(out, "%*s%.*s", column ? 1 : indent, "", length, text);
+        text += length;
+    }
+    fputc('\n', out);
+}
+
+void options_print(Command command, FILE *out) {
+    for (int i = 0; i < OPTIONS; i++) {
+        const Option *o = &option[i];
+        if (!(o->commands & command)) continue;
+        fputs("  ", out);
+        if (o->letter) fprintf(out, "-%c, ", o->letter);
+        fprintf(out, "%s%s%s\n", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+        options_wrap(8, o->help, out);
+    }
+}

@@ -1,0 +1,57 @@
+/* Options: the one home of all flags: what they are called, what they take, where it goes.
+ *
+ *     Arguments a;
+ *     if (!options_parse(COMMAND_RUN, argc, argv, &a)) return CROWDREC_BAD_USAGE;
+ *     crowdrec_run(a.operand, a.operands, &a.run);
+ *     options_free(&a);
+ *
+ * `--flag VALUE` and `--flag=VALUE` are the same, `--` ends the flags.  A flag that is unknown,
+ * given twice, without its value or with one out of range gets one line on stderr.
+ */
+#ifndef TOOLS_OPTIONS_H
+#define TOOLS_OPTIONS_H
+
+#include "crowdrec/crowdrec.h"
+
+#include <stdbool.h>
+
+typedef enum {
+    COMMAND_RUN = 1,
+    COMMAND_DETECT = 2,
+    COMMAND_POSE = 4,
+    COMMAND_REGRESS = 8,
+    COMMAND_REFINE = 16,
+    COMMAND_FORWARD = 32,
+    COMMAND_INSPECT = 64,
+    COMMAND_CONVERT = 128,
+    COMMAND_DOCTOR = 256
+} Command;
+
+enum { OPTIONS_TAPS = 256 };
+
+/* Every flag's place. */
+typedef struct {
+    CrowdrecOptions run;
+    CrowdrecForward forward;
+    CrowdrecConvert convert;
+    int threads;
+    int help, quiet, verbose, all, no_refine; /* 1 when given */
+    const char *tap[OPTIONS_TAPS];
+    const char **operand; /* what is no flag, in order */
+    int operands;
+} Arguments;
+
+/* argv are the words after the command's name.  False after a complaint; texts point into argv. */
+bool options_parse(Command command, int argc, char **argv, Arguments *out);
+void options_free(Arguments *arguments);
+
+/* All flags of a command, one paragraph each, for --help. */
+void options_print(Command command, FILE *out);
+
+/* Prints text in lines of at most 80 columns, each indented. */
+void options_wrap(int indent, const char *text, FILE *out);
+
+/* "crowdrec: " and the line on stderr; returns false. */
+bool options_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
