@@ -176,16 +176,25 @@ static const char *nearest_name(const Graph *g, const char *name) {
     return best;
 }
 
-/* PyTorch's linear layers give [n,c], everything else here n,c,h,w. */
+/* What PyTorch has as [n,c] and not as n,c,h,w: linear layers, and all of CLIFF behind its
+ * encoder. */
+static bool is_vector(const Run *r, const char *name) {
+    static const char encoder[] = "encoder.";
+    char key[256];
+    snprintf(key, sizeof key, "%s.weight", name);
+    int weight = params_find(r->params, key);
+    if (weight >= 0) return params_at(r->params, weight)->dims == 2;
+    return r->spec.kind == NET_CLIFF && graph_find(r->graph, name) &&
+           strncmp(name, encoder, sizeof encoder - 1);
+}
+
 static Status keep_tap(Run *r, const char *name) {
     Tensor *t = net_tap(r->graph, name);
     if (!t)
         return fail(ERR_USAGE, "--tap: %s has no module '%s'; the nearest name is '%s'",
                     r->spec.name, name, nearest_name(r->graph, name));
-    Arena *arena = graph_arena(r->graph);
-    int weight = params_find(r->params, arena_printf(arena, "%s.weight", name));
-    bool linear = weight >= 0 && params_at(r->params, weight)->dims == 2;
-    (linear ? keep_vector : keep_image)(r, arena_printf(arena, "tap.%s", name), t);
+    const char *title = arena_printf(graph_arena(r->graph), "tap.%s", name);
+    (is_vector(r, name) ? keep_vector : keep_image)(r, title, t);
     return OK;
 }
 

@@ -187,7 +187,7 @@ BODY_INLINE void body_rows_back(const REAL *rows, size_t n, const Lane *dy, Lane
 }
 
 BODY_INLINE void body_point(const BodyPoints *p, size_t i, const Lane *block, Lane *y) {
-    for (int k = 0; k < 3; k++) y[k] = p->base[p->stride * i + (size_t)k] - (Lane){0};
+    for (int k = 0; k < 3; k++) y[k] = (Lane){0} + p->base[p->stride * i + (size_t)k];
     body_rows(p->shape + 3 * p->betas * i, p->betas, block, y);
     if (p->features) body_rows(p->pose + 3 * p->features * i, p->features, block + p->betas, y);
 }

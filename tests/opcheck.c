@@ -322,6 +322,7 @@ static Status check_derivatives(Problem *p, const Backend *ref, const Backward *
     Arena *whole = p->arena;
     for (int i = 0; i < p->info->n_in; i++) {
         if (!(p->grads & IN(i))) continue;
+        CHECK(g->din[i], "no gradient of input %d", i);
         size_t n = shape_size(p->in_shape[i]), stride = n / SAMPLES + 1;
         double tolerance = DIFFERENCE_TOLERANCE * fmax(largest(g->din[i], n), 1e-3);
         for (size_t k = 0; k < n; k += stride) {

@@ -23,6 +23,12 @@ const char *support_fixture(const char *relative) {
     return path;
 }
 
+void support_heavy(void) {
+    if (!getenv("CROWDREC_TEST_FAST")) return;
+    print_message("skipped: takes long, and CROWDREC_TEST_FAST is set\n");
+    skip();
+}
+
 ArrayFile support_arrays(const char *relative) {
     ArrayFile f;
     if (file_load(support_fixture(relative), &f) != OK) fail_msg("%s", error_reason());

@@ -25,6 +25,10 @@ const char *support_root(void);
  * text lives until sixteen further calls. */
 const char *support_fixture(const char *relative);
 
+/* Skips the running test (counted) when $CROWDREC_TEST_FAST is set: for what takes minutes under a
+ * sanitizer. */
+void support_heavy(void);
+
 /* Loads or fails the test with the reason.  Free with array_file_free / json_decref. */
 ArrayFile support_arrays(const char *relative);
 json_t *support_json(const char *relative);

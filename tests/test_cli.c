@@ -102,7 +102,7 @@ static void test_help(void **state) {
             if (!strstr(p->out, sections[k]))
                 fail_msg("%s --help has no %s", command[i], sections[k]);
         for (const char *line = p->out, *end; (end = strchr(line, '\n')); line = end + 1)
-            if (end - line > 90)
+            if (end - line > 80)
                 fail_msg("%s --help has a line of %d", command[i], (int)(end - line));
     }
     assert_int_equal(process_run("--version")->status, 0);
@@ -525,36 +525,62 @@ static void test_forward(void **state) {
     globfree(&found);
 }
 
+/* The reference's taps of CLIFF: shape, and every stride-th number. */
+static void compare_taps(const ArrayFile *got, const json_t *taps) {
+    const char *name;
+    json_t *about;
+    char title[256];
+    json_object_foreach((json_t *)taps, name, about) {
+        const json_t *sample = json_object_get(about, "sample");
+        size_t stride = (size_t)json_integer_value(json_object_get(about, "stride"));
+        snprintf(title, sizeof title, "tap.%s", name);
+        const Array *a = support_array(got, title);
+        assert_int_equal(a->dims, json_array_size(json_object_get(about, "shape")));
+        for (size_t i = 0; i < json_array_size(sample); i++) {
+            double x = array_get(a, i * stride), y = json_number_value(json_array_get(sample, i));
+            if (!(fabs(x - y) <= 1e-4)) fail_msg("%s[%zu]: got %.9g, want %.9g", name, i, x, y);
+        }
+    }
+}
+
+/* An output of the reference, and the same as a tap of the head. */
+static void compare_output(const ArrayFile *got, const ArrayFile *want, const char *name,
+                           const char *reference, double tolerance) {
+    const Array *a = support_array(got, name), *b = support_array(want, reference);
+    assert_string_equal(array_shape_text(a), array_shape_text(b));
+    float *x = support_floats(got, name), *y = support_floats(want, reference);
+    support_close(name, x, y, array_size(b), tolerance);
+    free(x);
+    free(y);
+}
+
 /* CLIFF, with its second input and its mean body from files. */
 static void test_forward_cliff(void **state) {
     (void)state;
-    const char *means = support_fixture("fixtures_body/cliff/cliff_hr48_forward.npz");
+    const char *means = support_fixture("fixtures_body/cliff/cliff_hr48_forward.npz"), *name;
     ArrayFile want = support_arrays("fixtures_body/cliff/cliff_res50_forward_256x192.npz"), got;
+    json_t *root = support_json("fixtures_body/cliff/cliff_res50_taps_256x192.json"), *about;
     const char *box = in_folder("box.npy"), *out = in_folder("cliff.npz");
+    char taps[1024] = "";
+    json_object_foreach(json_object_get(root, "taps"), name, about)
+        snprintf(taps + strlen(taps), sizeof taps - strlen(taps), " --tap %s", name);
     assert_int_equal(file_write_npy(box, support_array(&want, "bbox_info")), OK);
-    const Process *p = process_run("forward cliff_res50 --rule 1 --mean %s --bbox-info %s"
-                                   " --input rule:1:2,3,256,192 --tap fc1 -o %s",
-                                   means, box, out);
+    const Process *p =
+        process_run("forward cliff_res50 --rule %lld:%g --mean %s --bbox-info %s"
+                    " --input rule:1:2,3,256,192%s --tap iter0_pose6d -o %s",
+                    (long long)json_integer_value(json_object_get(root, "seed")),
+                    json_number_value(json_object_get(root, "conv_gain")), means, box, taps, out);
     if (p->status) fail_msg("exit code %d: %s", p->status, p->err);
     assert_int_equal(file_load(out, &got), OK);
-    static const struct {
-        const char *got, *want, *shape;
-        double tolerance;
-    } pairs[] = {{"feature", "feature", "[2,2048]", 1e-4},
-                 {"pose6d", "iter2_pose6d", "[2,144]", 1e-5},
-                 {"shape", "iter2_shape", "[2,10]", 1e-5},
-                 {"cam", "iter2_cam", "[2,3]", 1e-5}};
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        float *a = support_floats(&got, pairs[i].got), *b = support_floats(&want, pairs[i].want);
-        assert_string_equal(array_shape_text(support_array(&got, pairs[i].got)), pairs[i].shape);
-        support_close(pairs[i].got, a, b, array_size(support_array(&got, pairs[i].got)),
-                      pairs[i].tolerance);
-        free(a);
-        free(b);
-    }
-    assert_string_equal(array_shape_text(support_array(&got, "tap.fc1")), "[2,1024]");
+    compare_taps(&got, json_object_get(root, "taps"));
+    compare_output(&got, &want, "feature", "feature", 1e-4);
+    compare_output(&got, &want, "tap.iter0_pose6d", "iter0_pose6d", 1e-5);
+    compare_output(&got, &want, "pose6d", "iter2_pose6d", 1e-5);
+    compare_output(&got, &want, "shape", "iter2_shape", 1e-5);
+    compare_output(&got, &want, "cam", "iter2_cam", 1e-5);
     array_file_free(&got);
     array_file_free(&want);
+    json_decref(root);
 }
 
 /* Numbers from a file are the same as those of the rule; so are weights after a conversion. */

@@ -45,7 +45,7 @@ static const Page page[] = {
            "Ctrl-C ends after the iteration under way and writes what was reached."),
      BOX_FILE KEYPOINT_FILE BODY_FILES LOG_FILE,
      "  crowdrec run crowd.jpg -o out --detector bytetrack_x_mot17.pth.tar \\\n"
-     "      --pose halpe26_fast_res50_256x192.pth --mesh hr48.pt --body SMPL_NEUTRAL.pkl\n"
+     "      --pose halpe26_fast_res50_256x192.pth --mesh hr48.pt --body smpl.pkl\n"
      "  crowdrec run photos/ -o out --keypoints alphapose-results.json \\\n"
      "      --mesh hr48.pt --body SMPL_NEUTRAL.pkl --group all --max-mem 6G\n"},
     {COMMAND_DETECT, "detect", "people's boxes", "PHOTO... -o DIR --detector WEIGHTS [options]",
@@ -70,8 +70,8 @@ static const Page page[] = {
            "refinement under crowd constraints.",
            photos_text, weights_text),
      BOX_FILE KEYPOINT_FILE BODY_FILES LOG_FILE,
-     "  crowdrec refine crowd.jpg -o out --keypoints out/keypoints.json --mesh hr48.pt \\\n"
-     "      --body SMPL_NEUTRAL.pkl --recipe released\n"},
+     "  crowdrec refine crowd.jpg -o out --keypoints out/keypoints.json \\\n"
+     "      --mesh hr48.pt --body SMPL_NEUTRAL.pkl --recipe released\n"},
     {COMMAND_FORWARD, "forward", "one pass of one network, with inner values",
      "NET (--weights FILE | --rule SEED[:GAIN]) --input INPUT -o FILE.npz [--tap NAME]...",
      TEXTS("Runs the network NET (yolox_nano, hrnet_pose_w32, fastpose_res50_halpe26, cliff_hr48 "
@@ -140,8 +140,10 @@ static void section(const char *title, const char *lines, FILE *out) {
 
 void help_command(Command command, FILE *out) {
     const Page *p = find_page(command);
-    fprintf(out, "NAME\n  crowdrec %s - %s\n\nSYNOPSIS\n  crowdrec %s %s\n\nDESCRIPTION\n", p->name,
-            p->summary, p->name, p->synopsis);
+    fprintf(out, "NAME\n  crowdrec %s - %s\n\nSYNOPSIS\n  crowdrec %s\n", p->name, p->summary,
+            p->name);
+    options_wrap(6, p->synopsis, out);
+    fputs("\nDESCRIPTION\n", out);
     for (const char *const *text = p->description; *text; text++) {
         if (text != p->description) fputc('\n', out);
         options_wrap(2, *text, out);
