@@ -112,14 +112,19 @@ static void pack(const Conv *g, Packing p, bool outputs_are_lanes, const REAL *w
     }
 }
 
-/* sum[p][l] += row[p][r] * weights[r][l] over all r.  The copy of sum stays in registers. */
+/* As many numbers as every x86-64 takes at once; anywhere in memory. */
+typedef REAL Vector __attribute__((vector_size(16), aligned(sizeof(REAL)), may_alias));
+enum { VECTORS = LANES * sizeof(REAL) / sizeof(Vector) };
+
+/* sum[p][l] += row[p][r] * weights[r][l] over all r.  Compilers do not find these vectors in plain
+ * loops over l: a third of the speed. */
 static inline void multiply_rows(REAL sum[PIXELS][LANES], const REAL *const row[PIXELS], int rows,
                                  const REAL *restrict weights, int stride) {
-    REAL t[PIXELS][LANES];
+    Vector t[PIXELS][VECTORS];
     memcpy(t, sum, sizeof t);
     for (int r = 0; r < rows; r++, weights += stride)
         for (int p = 0; p < PIXELS; p++)
-            for (int l = 0; l < LANES; l++) t[p][l] += row[p][r] * weights[l];
+            for (int l = 0; l < VECTORS; l++) t[p][l] += row[p][r] * ((const Vector *)weights)[l];
     memcpy(sum, t, sizeof t);
 }
 

@@ -322,7 +322,7 @@ static void test_threads(void **state) {
     (void)state;
     Bytes bytes[2];
     for (int i = 0; i < 2; i++) {
-        char name[16], path[4300];
+        char name[32], path[4300];
         snprintf(name, sizeof name, "threads%d", i);
         const char *out = in_folder(name);
         const Process *p = process_run(

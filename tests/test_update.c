@@ -50,7 +50,7 @@ static void close_entries(const char *name, const double *got, const double *wan
 }
 
 static double *array_of(const ArrayFile *f, const char *rate, const char *what) {
-    char name[64];
+    char name[128];
     snprintf(name, sizeof name, "%s_%s", rate, what);
     return support_doubles(f, name);
 }
