@@ -23,6 +23,12 @@ Person *crowd_add(Crowd *crowd) {
     return p;
 }
 
+int crowd_count(const Crowd *crowd, unsigned flags) {
+    int count = 0;
+    for (int i = 0; i < crowd->count; i++) count += (crowd->person[i].flags & flags) == flags;
+    return count;
+}
+
 void crowd_filter(Crowd *crowd, bool (*keep)(const Person *, void *), void *context) {
     int kept = 0;
     for (int i = 0; i < crowd->count; i++)

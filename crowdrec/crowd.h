@@ -62,6 +62,9 @@ void crowd_free(Crowd *crowd); /* zeroes it; a zeroed crowd is allowed */
 /* A zeroed person at the end, group -1, id = index. */
 Person *crowd_add(Crowd *crowd);
 
+/* How many people have all of these flags. */
+int crowd_count(const Crowd *crowd, unsigned flags);
+
 /* Drops every person for which keep is false, order kept. */
 void crowd_filter(Crowd *crowd, bool (*keep)(const Person *, void *), void *context);
 

@@ -35,13 +35,6 @@ Status output_prepare(const char *folder) {
     return OK;
 }
 
-static bool anybody(const Crowd *crowd, int count, unsigned flag) {
-    for (int i = 0; i < count; i++)
-        for (int k = 0; k < crowd[i].count; k++)
-            if (crowd[i].person[k].flags & flag) return true;
-    return false;
-}
-
 /* ---- meshes ---- */
 
 /* The number of a file that an earlier run wrote, -1 of any other. */
@@ -106,7 +99,7 @@ static Status write_pictures(const char *folder, const Results *r) {
     Image picture = {0};
     TRY(write_picture(folder, "overlay.png", render_overlay(r->image, r->crowd, r->body, &picture),
                       &picture));
-    if (!anybody(r->crowd, 1, PERSON_HAS_BODY)) return OK;
+    if (!crowd_count(r->crowd, PERSON_HAS_BODY)) return OK;
     return write_picture(folder, "side.png", render_side(r->before, r->crowd, r->body, &picture),
                          &picture);
 }

@@ -251,12 +251,6 @@ static Status run_job(Job *job) {
     return write_results(job);
 }
 
-static int people_with(const Crowd *crowd, unsigned flag) {
-    int count = 0;
-    for (int i = 0; i < crowd->count; i++) count += (crowd->person[i].flags & flag) != 0;
-    return count;
-}
-
 static CrowdrecPerson public_person(const Person *p) {
     CrowdrecPerson out = {
         .id = p->id, .score = p->score, .flags = p->flags, .ground_distance = p->ground_distance};
@@ -288,8 +282,8 @@ static void report(const CrowdrecOptions *o, const Photo *photo, const Crowd *cr
                           .iterations = crowd->iterations,
                           .person = person,
                           .people = crowd->count,
-                          .bodies = people_with(crowd, PERSON_HAS_BODY),
-                          .refined = people_with(crowd, PERSON_REFINED)};
+                          .bodies = crowd_count(crowd, PERSON_HAS_BODY),
+                          .refined = crowd_count(crowd, PERSON_REFINED)};
     memcpy(done.ground_normal, crowd->ground_normal, sizeof done.ground_normal);
     o->done(&done, o->context);
     free(person);

@@ -7,9 +7,8 @@
 enum { GROUP = 50, ITERATIONS = 260 }; /* defaults of refine.h */
 
 void progress_begin(Progress *progress, const Crowd *crowd, const RefineOptions *options) {
-    const unsigned usable = PERSON_HAS_BODY | PERSON_HAS_KEYPOINTS;
-    int people = 0, group = options->group ? options->group : GROUP;
-    for (int i = 0; i < crowd->count; i++) people += (crowd->person[i].flags & usable) == usable;
+    int people = crowd_count(crowd, PERSON_HAS_BODY | PERSON_HAS_KEYPOINTS);
+    int group = options->group ? options->group : GROUP;
     if (group < 0) group = people;
     int groups = people ? (people + group - 1) / group : 0;
     *progress =

@@ -67,14 +67,8 @@ static json_t *people_json(const Crowd *crowd) {
     return people;
 }
 
-static bool has_bodies(const Crowd *crowd) {
-    for (int i = 0; i < crowd->count; i++)
-        if (crowd->person[i].flags & PERSON_HAS_BODY) return true;
-    return false;
-}
-
 static json_t *ground_json(const Crowd *crowd) {
-    if (!has_bodies(crowd)) return json_null();
+    if (!crowd_count(crowd, PERSON_HAS_BODY)) return json_null();
     return json_pack("{s:o, s:o, s:o}", "normal", jsonfile_floats(crowd->ground_normal, 3),
                      "offset", jsonfile_number(crowd->ground_offset), "spread",
                      jsonfile_number(crowd->ground_spread));

@@ -13,7 +13,7 @@ typedef dnnl_memory_desc_t Layout;
 typedef const_dnnl_memory_desc_t ConstLayout;
 
 static inline dnnl_status_t append_sum(dnnl_post_ops_t ops) {
-    return dnnl_post_ops_append_sum(ops, 1, 0, dnnl_f32);
+    return dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef);
 }
 
 static inline dnnl_status_t append_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha) {

@@ -297,7 +297,7 @@ static void test_refine(void **state) {
                                    in_folder("photo.png"), out, in_folder("body.npz"),
                                    in_folder("keypoints.json"));
     if (p->status) fail_msg("exit code %d: %s", p->status, p->err);
-    assert_non_null(strstr(p->out, "2 people, 2 bodies, 2 refined, 3 iterations"));
+    assert_non_null(strstr(p->out, "people 2, bodies 2, refined 2, iterations 3"));
     static const char *const json[] = {"result.json", "predict.json", "detections.json",
                                        "keypoints.json"};
     static const char *const others[] = {"result.npz",
@@ -348,7 +348,7 @@ static void test_stages_chain(void **state) {
                     " --body %s --no-refine --fov 60",
                     photo, whole, posed, body);
     if (p->status) fail_msg("run: %s", p->err);
-    assert_non_null(strstr(p->out, "2 people, 2 bodies, 0 refined"));
+    assert_non_null(strstr(p->out, "people 2, bodies 2, refined 0"));
     assert_false(has(whole, "log.jsonl"));
     json_t *root = read_json(whole, "result.json");
     const json_t *camera = json_object_get(root, "camera");
@@ -396,7 +396,7 @@ static void test_nobody_found(void **state) {
         process_run("refine %s -o %s --mesh " MESH " --body %s --keypoints %s",
                     in_folder("photo.png"), out, in_folder("body.npz"), in_folder("empty.json"));
     if (p->status) fail_msg("exit code %d: %s", p->status, p->err);
-    assert_non_null(strstr(p->out, "0 people"));
+    assert_non_null(strstr(p->out, "people 0"));
     json_t *root = read_json(out, "predict.json");
     assert_int_equal(
         json_array_size(json_object_get(json_object_get(root, "photo.png"), "person_list")), 0);

@@ -41,10 +41,9 @@ static CrowdrecStatus finish(CrowdrecStatus status) {
 static void on_photo(const CrowdrecPhoto *photo, void *context) {
     (void)context;
     if (photo->status) return;
-    printf("%s: %d people, %d bodies, %d refined", photo->path, photo->people, photo->bodies,
+    printf("%s: people %d, bodies %d, refined %d", photo->path, photo->people, photo->bodies,
            photo->refined);
-    if (photo->iterations) printf(", %d iterations", photo->iterations);
-    if (photo->reason) printf(" (%s)", photo->reason);
+    if (photo->reason) printf(", iterations %d, ended %s", photo->iterations, photo->reason);
     printf(" -> %s\n", photo->folder);
     fflush(stdout);
 }

@@ -173,18 +173,26 @@ static double unit(const char *text) {
     return ldexp(1, 10 * (int)(at - letters + 1));
 }
 
-static bool set_number(const Option *o, const char *text, Arguments *a) {
+/* Whether the text is a number of the option's kind and range. */
+static bool parse_number(const Option *o, const char *text, double *out) {
     char *end;
     errno = 0;
     double value = strtod(text, &end);
-    double factor = o->kind == SIZE ? unit(end) : !*end;
-    bool bad =
-        end == text || errno || !isfinite(value) || factor == 0 || isspace((unsigned char)*text);
-    bad = bad || (o->kind == INTEGER && value != floor(value));
-    value *= factor;
-    if (o->word && !strcmp(text, o->word))
-        bad = false, value = -1;
-    else if (bad || !(value >= o->low && value <= o->high)) {
+    if (end == text || errno || isspace((unsigned char)*text)) return false;
+    if (o->kind == SIZE)
+        value *= unit(end);
+    else if (*end)
+        return false;
+    if (o->kind == INTEGER && value != floor(value)) return false;
+    *out = value;
+    return value >= o->low && value <= o->high;
+}
+
+static bool set_number(const Option *o, const char *text, Arguments *a) {
+    void *place = (char *)a + o->place;
+    double value = -1;
+    bool word = o->word && !strcmp(text, o->word);
+    if (!word && !parse_number(o, text, &value)) {
         if (o->kind == SIZE)
             return options_complain("%s: '%s' is no size, expected 1M to 1024T such as 6G", o->name,
                                     text);
@@ -192,7 +200,6 @@ static bool set_number(const Option *o, const char *text, Arguments *a) {
                                 o->kind == INTEGER ? "whole number" : "number", o->low, o->high,
                                 o->word ? " or " : "", o->word ? o->word : "");
     }
-    void *place = (char *)a + o->place;
     if (o->kind == INTEGER)
         *(int *)place = (int)value;
     else if (o->kind == SIZE)
