@@ -103,19 +103,19 @@ $(O)/%.cu.o: %.cu $(CONFIG)
 	$(call COMPILE,nvcc)
 	@$(NVCC) -O3 -I. -Xcompiler -fPIC,-fvisibility=hidden -MMD -MP -c $< -o $@
 
-# One object in which every hidden name is local: only crowdrec_* can be linked against.
+# One object in which every other name is local: only crowdrec_* can be linked against.
 $(O)/libcrowdrec.o: $(OBJECTS)
 	@$(LD) -r $^ -o $@
-	@objcopy --localize-hidden $@
+	@objcopy --wildcard --keep-global-symbol='crowdrec_*' $@
 
 $(B)/libcrowdrec.a: $(O)/libcrowdrec.o
 	@echo "ar $@"
 	@rm -f $@
 	@$(AR) rcs $@ $<
 
-$(B)/libcrowdrec.so: $(OBJECTS)
+$(B)/libcrowdrec.so: $(O)/libcrowdrec.o
 	@echo "ld $@"
-	@$(CC) -shared -Wl,-soname,libcrowdrec.so.0 $^ -o $@ $(LIBS)
+	@$(CC) -shared -Wl,-soname,libcrowdrec.so.0 $< -o $@ $(LIBS)
 
 $(B)/crowdrec: $(PROGRAM_OBJECTS) $(B)/libcrowdrec.a
 	@echo "ld $@"

@@ -9,7 +9,7 @@ typedef struct {
 } Matrix;
 
 /* Below this many multiplications a product is not worth oneDNN's packing. */
-enum { SMALL = 1 << 15 };
+enum { SMALL = 1 << 13 };
 
 /* Row i of c = or += row i of a times b; a is [m,k], b [k,n] after their transposition. */
 static void product_row(int i, int n, int k, Matrix a, Matrix b, REAL *restrict c, bool add) {

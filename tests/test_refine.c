@@ -236,6 +236,7 @@ static void check_run(World *w, const World *start, const json_t *root, const Ru
 /* Tolerances of fixtures_body/README.md section 8. */
 static void trajectory_matches_reference(void **state) {
     (void)state;
+    support_heavy();
     static const Run runs[] = {{"lr1e-6_f64", 1e-6, 3e-5, 2e-4},
                                {"lr1e-5_f64", 1e-5, 1e-3, 2e-3},
                                {"lr1e-4_f64", 1e-4, 5e-3, 1}};
