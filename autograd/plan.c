@@ -23,7 +23,7 @@ struct Plan {
     const Backend *backend;
     PlanOptions options;
     StepList list;
-    Slot *slot; /* values, gradients, then workspace and hyper */
+    Slot *slot; /* of step.h, then workspace and hyper */
     int slots;
     char *memory;
     size_t bytes;
@@ -41,7 +41,9 @@ static size_t bytes_of(const Plan *plan, const Tensor *t) {
 static Slot *workspace_slot(const Plan *plan) { return &plan->slot[plan->slots - 2]; }
 static Slot *hyper_slot(const Plan *plan) { return &plan->slot[plan->slots - 1]; }
 
-static bool is_gradient(const Plan *plan, int slot) { return slot >= graph_tensors(plan->graph); }
+static bool is_gradient(const Plan *plan, int slot) {
+    return slot / graph_tensors(plan->graph) == 1;
+}
 
 static Tensor *slot_tensor(const Plan *plan, int slot) {
     int tensors = graph_tensors(plan->graph);
@@ -151,7 +153,7 @@ static Plan *plan_make(Graph *g, const Backend *backend, const PlanOptions *opti
     CHECK(!graph_params(g) || params_backend(graph_params(g)) == backend,
           "plan and parameters are on different backends");
     plan->list = step_list(g, &plan->options, plan->arena);
-    plan->slots = 2 * graph_tensors(g) + 2;
+    plan->slots = 3 * graph_tensors(g) + 2;
     plan->slot = arena_alloc(plan->arena, (size_t)plan->slots * sizeof *plan->slot);
     prepare_steps(plan);
     find_lifetimes(plan);

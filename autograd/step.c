@@ -13,10 +13,12 @@ typedef struct {
     StepList list;
     Node *node;
     int nodes;
-    bool *kept;    /* read after the run, so it must exist under its own name */
-    bool *used;    /* loss or a kept value depends on it */
-    bool *wants;   /* a gradient is wanted for it or for something it depends on */
-    bool *written; /* its gradient has a first writer */
+    bool *kept;         /* read after the run, so it must exist under its own name */
+    bool *used;         /* loss or a kept value depends on it */
+    bool *wants;        /* a gradient is wanted for it or for something it depends on */
+    bool *written;      /* its gradient has a first writer */
+    const Node **cheap; /* backward makes it again, with this node */
+    bool *again;        /* and has done so */
 } Maker;
 
 static bool *flags(const Maker *m, int count) {
@@ -92,15 +94,17 @@ static void mark_wants(Maker *m) {
     }
 }
 
+static Step *emit_forward_of(Maker *m, const Node *node) {
+    Step *s = step_add(m, PASS_FORWARD, node);
+    for (int i = 0; i < OP_MAX_IN; i++) s->call.in[i] = described(node->in[i], true);
+    for (int i = 0; i < op_info(node->op)->n_out; i++)
+        s->call.out[i] = described(node->out[i], true);
+    return s;
+}
+
 static void emit_forward(Maker *m) {
-    for (int n = 0; n < m->nodes; n++) {
-        const Node *node = &m->node[n];
-        if (!any_output(node, m->used)) continue;
-        Call *c = &step_add(m, PASS_FORWARD, node)->call;
-        for (int i = 0; i < OP_MAX_IN; i++) c->in[i] = described(node->in[i], true);
-        for (int i = 0; i < op_info(node->op)->n_out; i++)
-            c->out[i] = described(node->out[i], true);
-    }
+    for (int n = 0; n < m->nodes; n++)
+        if (any_output(&m->node[n], m->used)) emit_forward_of(m, &m->node[n]);
 }
 
 /* A step that fills one gradient: the loss's with one, an unused output's with zero. */
@@ -114,12 +118,53 @@ static bool wants_input(const Maker *m, const Node *node, int i) {
     return node->in[i] && (op_info(node->op)->grads & IN(i)) && m->wants[node->in[i]->id];
 }
 
+/* What backward makes again instead of keeping it: folded weights, which are as large as the
+ * weights, and outputs of convs with few products per number whose inputs are kept anyway. */
+enum { CHEAP_PRODUCTS = 128 };
+
+static bool is_cheap(const Maker *m, const Node *node) {
+    if (node->op == OP_fold) return true;
+    if (node->op != OP_conv || m->cheap[node->in[0]->id]) return false;
+    if (node->in[3] && m->cheap[node->in[3]->id]) return false;
+    Shape w = node->in[1]->shape;
+    return w.h * w.w * w.c <= CHEAP_PRODUCTS && !m->kept[node->out[0]->id];
+}
+
+static void mark_cheap(Maker *m) {
+    for (int n = 0; n < m->nodes && !m->options->plain; n++)
+        for (int i = 0; is_cheap(m, &m->node[n]) && i < op_info(m->node[n].op)->n_out; i++)
+            m->cheap[m->node[n].out[i]->id] = &m->node[n];
+}
+
+static unsigned emit_again(Maker *m, const Node *node, unsigned values);
+
+static bool made_again(Maker *m, const Tensor *t) {
+    const Node *maker = t ? m->cheap[t->id] : NULL;
+    if (!maker || m->again[t->id]) return maker;
+    unsigned inputs = emit_again(m, maker, ALL_IN);
+    emit_forward_of(m, maker)->again = inputs | ~ALL_IN;
+    for (int i = 0; i < op_info(maker->op)->n_out; i++) m->again[maker->out[i]->id] = true;
+    return true;
+}
+
+/* Makes those of the node's values (masks of op.h) again that were not kept; returns which. */
+static unsigned emit_again(Maker *m, const Node *node, unsigned values) {
+    unsigned again = 0;
+    for (int i = 0; i < OP_MAX_IN; i++)
+        if ((values & IN(i)) && made_again(m, node->in[i])) again |= IN(i);
+    for (int i = 0; i < OP_MAX_OUT; i++)
+        if ((values & OUT(i)) && made_again(m, node->out[i])) again |= OUT(i);
+    return again;
+}
+
 static void emit_backward_of(Maker *m, const Node *node) {
     const OpInfo *info = op_info(node->op);
     for (int i = 0; i < info->n_out; i++)
         if (!m->written[node->out[i]->id]) emit_fill(m, PASS_ZERO, node->out[i]);
-    unsigned reads = op_reads(node->op, node->attr);
-    Call *c = &step_add(m, PASS_BACKWARD, node)->call;
+    unsigned reads = op_reads(node->op, node->attr), again = emit_again(m, node, reads);
+    Step *s = step_add(m, PASS_BACKWARD, node);
+    Call *c = &s->call;
+    s->again = again;
     for (int i = 0; i < info->n_out; i++) {
         c->out[i] = described(node->out[i], reads & OUT(i));
         c->dout[i] = described(node->out[i], true);
@@ -171,6 +216,9 @@ StepList step_list(Graph *g, const PlanOptions *options, Arena *arena) {
     m.wants = flags(&m, tensors), m.written = flags(&m, tensors);
     mark_kept(&m);
     choose_nodes(&m);
+    m.again = flags(&m, tensors);
+    m.cheap = arena_alloc(arena, (size_t)tensors * sizeof *m.cheap + 1);
+    mark_cheap(&m);
     mark_used(&m);
     mark_wants(&m);
     start_gradients(&m);
@@ -189,14 +237,14 @@ int step_places(const Graph *g, Step *step, Place *out) {
     Call *c = &step->call;
     for (int i = 0; i < OP_MAX_IN; i++) {
         if (!step->node.in[i]) continue;
-        int id = step->node.in[i]->id;
-        if (c->in[i].data) out[count++] = (Place){&c->in[i], id};
+        int id = step->node.in[i]->id, again = step->again & IN(i) ? 2 * gradients : 0;
+        if (c->in[i].data) out[count++] = (Place){&c->in[i], id + again};
         if (c->din[i].data) out[count++] = (Place){&c->din[i], id + gradients};
     }
     for (int i = 0; i < OP_MAX_OUT; i++) {
         if (!step->node.out[i]) continue;
-        int id = step->node.out[i]->id;
-        if (c->out[i].data) out[count++] = (Place){&c->out[i], id};
+        int id = step->node.out[i]->id, again = step->again & OUT(i) ? 2 * gradients : 0;
+        if (c->out[i].data) out[count++] = (Place){&c->out[i], id + again};
         if (c->dout[i].data) out[count++] = (Place){&c->dout[i], id + gradients};
     }
     return count;

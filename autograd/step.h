@@ -1,8 +1,9 @@
 /* Step: one entry of a plan's list, and how the list is made from a graph.  Used by plan.c only.
  *
  * Every value of the graph has a slot (its tensor's id), every gradient another (id + number of
- * tensors).  A step's Call carries shapes from the start; `data` is STEP_PRESENT for every place
- * that the plan must give an address, and NULL for absent or unread ones.
+ * tensors), and a value that is made a second time for backward, instead of being kept, a third (id
+ * + twice that number).  A step's Call carries shapes from the start; `data` is STEP_PRESENT for
+ * every place that the plan must give an address, and NULL for absent or unread ones.
  */
 #ifndef AUTOGRAD_STEP_H
 #define AUTOGRAD_STEP_H
@@ -15,6 +16,7 @@ typedef struct {
     Pass pass;
     Node node;
     Call call;
+    unsigned again; /* inputs and outputs (masks of op.h) that are values made a second time */
     double seconds; /* of the latest timed run */
 } Step;
 

@@ -91,7 +91,7 @@ typedef struct {
 
 /* unary: y = f(x) element by element; f and f' are rows of unary.def. */
 typedef enum {
-#define UNARY(NAME, value, slope) UNARY_##NAME,
+#define UNARY(NAME, reads, value, slope) UNARY_##NAME,
 #include "kernels/unary.def"
 #undef UNARY
     UNARY_COUNT

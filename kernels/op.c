@@ -9,6 +9,12 @@ static const OpInfo INFO[OP_COUNT] = {
 
 const OpInfo *op_info(OpKind kind) { return &INFO[kind]; }
 
+static const unsigned UNARY_READS[] = {
+#define UNARY(NAME, reads, value, slope) reads,
+#include "kernels/unary.def"
+#undef UNARY
+};
+
 #define OP(name, Attr, n_in, n_out, grads, reads, kernels) \
     static unsigned reads_##name(const Attr *a) {          \
         (void)a;                                           \

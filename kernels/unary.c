@@ -7,7 +7,7 @@ typedef void Value(REAL *y, const REAL *x, size_t size, REAL p);
 typedef void Slope(REAL *dx, const REAL *dy, const REAL *x, const REAL *y, size_t size, REAL p,
                    bool add);
 
-#define UNARY(NAME, value, slope)                                                       \
+#define UNARY(NAME, reads, value, slope)                                                \
     static void value_##NAME(REAL *out, const REAL *in, size_t size, REAL p) {          \
         (void)p;                                                                        \
         for (size_t i = 0; i < size; i++) {                                             \
@@ -28,13 +28,13 @@ typedef void Slope(REAL *dx, const REAL *dy, const REAL *x, const REAL *y, size_
 #undef UNARY
 
 static Value *const VALUE[] = {
-#define UNARY(NAME, value, slope) value_##NAME,
+#define UNARY(NAME, reads, value, slope) value_##NAME,
 #include "kernels/unary.def"
 #undef UNARY
 };
 
 static Slope *const SLOPE[] = {
-#define UNARY(NAME, value, slope) slope_##NAME,
+#define UNARY(NAME, reads, value, slope) slope_##NAME,
 #include "kernels/unary.def"
 #undef UNARY
 };
@@ -58,6 +58,8 @@ void KERNEL(unary_backward)(const Call *c) {
     const REAL *x = c->in[0].data, *y = c->out[0].data, *dy = c->dout[0].data;
     REAL *dx = c->din[0].data;
     size_t size = shape_size(c->dout[0].shape);
+    if (!x) x = dy; /* this slope does not read it: anything of its size stands in */
+    if (!y) y = dy;
     PARALLEL_FOR
     for (size_t i = 0; i < size; i += PIECE)
         SLOPE[a->kind](dx + i, dy + i, x + i, y + i, piece_size(i, size), a->p, c->add[0]);

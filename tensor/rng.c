@@ -9,9 +9,7 @@ uint64_t rng_fnv1a(const char *text) {
     return h;
 }
 
-uint64_t rng_stream(const char *key, uint64_t seed) {
-    return rng_stream_of(rng_fnv1a(key), seed);
-}
+uint64_t rng_stream(const char *key, uint64_t seed) { return rng_stream_of(rng_fnv1a(key), seed); }
 
 double rng_normal(uint64_t stream, uint64_t i) {
     double u = 1 - (double)rng_uniform(stream, 2 * i), v = rng_uniform(stream, 2 * i + 1);
