@@ -185,9 +185,11 @@ run-demo: $(B)/crowdrec
 check:
 	@$(INNER) WERROR=1 format layers
 	@$(INNER) WERROR=1 all symbols lint
-	@$(INNER) WERROR=1 run-tests test-the-tests
+	@$(INNER) WERROR=1 run-tests
+	@$(INNER) WERROR=1 test-the-tests
 	@CROWDREC_TEST_FAST=1 $(INNER) WERROR=1 CC=clang all run-tests
-	@CROWDREC_TEST_FAST=1 $(INNER) WERROR=1 asan ubsan
+	@CROWDREC_TEST_FAST=1 $(INNER) WERROR=1 asan
+	@CROWDREC_TEST_FAST=1 $(INNER) WERROR=1 ubsan
 	@tests/run --sum build build/clang build/asan build/ubsan
 
 format:

@@ -9,7 +9,9 @@
  *
  * plan_new marks what needs a gradient, fuses, orders forwards, backwards and the update, prepares
  * each op, computes lifetimes and places every value and gradient in one arena.  Memory is taken
- * there and nowhere else.  The first writer of a gradient overwrites, later ones add.
+ * there and nowhere else.  The first writer of a gradient overwrites, later ones add.  Values that
+ * cost next to nothing to make (folded weights, convs with few products a number) are made again
+ * for backward instead of being kept.
  */
 #ifndef AUTOGRAD_PLAN_H
 #define AUTOGRAD_PLAN_H
