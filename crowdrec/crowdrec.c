@@ -6,6 +6,7 @@
 #include "crowdrec/forward.h"
 #include "crowdrec/inspect.h"
 #include "crowdrec/pipeline.h"
+#include "smpl/procedural.h"
 #include "tensor/log.h"
 #include "tensor/parallel.h"
 
@@ -54,6 +55,14 @@ CrowdrecStatus crowdrec_inspect(const char *path, int all, FILE *report) {
 CrowdrecStatus crowdrec_convert(const char *in, const char *out, const CrowdrecConvert *options,
                                 FILE *report) {
     return (CrowdrecStatus)convert_file(in, out, options, report);
+}
+
+CrowdrecStatus crowdrec_body(const char *path, int vertices, FILE *report) {
+    ProceduralSize made;
+    Status status = procedural_write(path, vertices, &made);
+    if (status == OK && report)
+        fprintf(report, "%s: body of %d vertices, %d triangles\n", path, made.vertices, made.faces);
+    return (CrowdrecStatus)status;
 }
 
 CrowdrecStatus crowdrec_doctor(FILE *report) { return (CrowdrecStatus)doctor_report(report); }

@@ -188,6 +188,11 @@ typedef struct {
 CROWDREC_API CrowdrecStatus crowdrec_convert(const char *in, const char *out,
                                              const CrowdrecConvert *options, FILE *report);
 
+/* Writes a made-up human body in SMPL's format, npz, free of SMPL's licence.  vertices: about that
+ * many, 2000 to 40000, 0: 6900.  The same bytes on every call.  One line goes to report, unless
+ * NULL. */
+CROWDREC_API CrowdrecStatus crowdrec_body(const char *path, int vertices, FILE *report);
+
 /* What this build and machine offer: processor, threads, libraries, memory, devices. */
 CROWDREC_API CrowdrecStatus crowdrec_doctor(FILE *report);
 

@@ -78,6 +78,11 @@ static CrowdrecStatus convert(Command command, Arguments *a) {
     return finish(crowdrec_convert(a->operand[0], a->operand[1], &a->convert, stdout));
 }
 
+static CrowdrecStatus body(Command command, Arguments *a) {
+    if (a->operands || !a->body) return wrong_usage(help_name(command), "-o FILE.npz and no file");
+    return finish(crowdrec_body(a->body, a->vertices, stdout));
+}
+
 static CrowdrecStatus doctor(Command command, Arguments *a) {
     if (a->operands) return wrong_usage(help_name(command), "no file");
     return finish(crowdrec_doctor(stdout));
@@ -92,6 +97,7 @@ static CrowdrecStatus run_command(Command command, Arguments *a) {
     case COMMAND_FORWARD: return forward(command, a);
     case COMMAND_INSPECT: return inspect(command, a);
     case COMMAND_CONVERT: return convert(command, a);
+    case COMMAND_BODY: return body(command, a);
     case COMMAND_DOCTOR: return doctor(command, a);
     default: return run(command, a);
     }

@@ -93,6 +93,12 @@ static const Page page[] = {
      NULL,
      "  crowdrec convert yolox_x.pth yolox_x.safetensors --licence Apache-2.0\n"
      "  crowdrec convert SMPL_NEUTRAL.pkl smpl.npz\n"},
+    {COMMAND_BODY, "body", "a made-up body, free to use and pass on", "-o FILE.npz [options]",
+     TEXTS(
+         "Makes a human body in SMPL's format without any measured data: skeleton, skin, skinning "
+         "weights, ten shape directions, pose blend shapes and regressors. It takes SMPL's place "
+         "in every command's --body."),
+     NULL, "  crowdrec body -o body.npz\n"},
     {COMMAND_DOCTOR, "doctor", "what this build and machine offer", "[options]",
      TEXTS("Prints processor, kernels, threads, libraries, memory and devices."), NULL, NULL},
 };

@@ -118,6 +118,11 @@ static const Option option[] = {
     {"--all", 0, FLAG, NULL, AT(all), 0, 0, NULL, COMMAND_INSPECT,
      "Lists every array, not only the first ones."},
 
+    {"--output", 'o', TEXT, "FILE.npz", AT(body), 0, 0, NULL, COMMAND_BODY,
+     "Where the body goes.  Required."},
+    {"--vertices", 0, INTEGER, "N", AT(vertices), 2000, 40000, NULL, COMMAND_BODY,
+     "About how many vertices the body gets.  Default: 6900."},
+
     {"--threads", 0, INTEGER, "N", AT(threads), 1, 4096, NULL, (unsigned)EVERY,
      "Worker threads; results do not depend on it.  Default: one a core."},
     {"--quiet", 0, FLAG, NULL, AT(quiet), 0, 0, NULL, (unsigned)EVERY, "Only errors on stderr."},

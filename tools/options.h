@@ -24,7 +24,8 @@ typedef enum {
     COMMAND_FORWARD = 32,
     COMMAND_INSPECT = 64,
     COMMAND_CONVERT = 128,
-    COMMAND_DOCTOR = 256
+    COMMAND_DOCTOR = 256,
+    COMMAND_BODY = 512
 } Command;
 
 enum { OPTIONS_TAPS = 256 };
@@ -34,6 +35,8 @@ typedef struct {
     CrowdrecOptions run;
     CrowdrecForward forward;
     CrowdrecConvert convert;
+    const char *body; /* file that `body` writes */
+    int vertices;
     int threads;
     int help, quiet, verbose, all, no_refine; /* 1 when given */
     const char *tap[OPTIONS_TAPS];
