@@ -86,7 +86,7 @@ static int prepare(void **state) {
 static void test_help(void **state) {
     (void)state;
     static const char *const command[] = {"run",     "detect",  "pose",    "regress", "refine",
-                                          "forward", "inspect", "convert", "doctor"};
+                                          "forward", "inspect", "convert", "body",    "doctor"};
     const Process *p = process_run("--help");
     assert_int_equal(p->status, 0);
     assert_string_equal(p->err, "");
@@ -224,6 +224,10 @@ static void test_bad_usage(void **state) {
         {2, "inspect", "one file"},
         {2, "convert @/body.npz", "two files"},
         {2, "doctor x", "no file"},
+        {2, "body", "-o FILE.npz"},
+        {2, "body x -o @/out.npz", "no file"},
+        {2, "body -o @/out.npz --vertices 5", "2000"},
+        {3, "body -o @/absent/out.npz", "cannot write"},
     };
     float numbers[6] = {0};
     file_write_npy(in_folder("two.npy"),
