@@ -10,13 +10,18 @@ JOBS := $(shell nproc)
 ifeq ($(origin CC),default)
 CC = gcc
 endif
+ifeq ($(origin CXX),default)
+CXX = $(if $(findstring clang,$(CC)),clang++,g++)
+endif
 SAN =
 OPENMP = 1
 ONEDNN = 1
 JPEG = 1
 CUDA = 1
+CUDA_ARCHS = 80 90
 NATIVE = 0
 WERROR = 0
+DEVICE = cpu
 
 B = build$(patsubst %,/%,$(or $(SAN),$(findstring clang,$(CC))))
 O = $(B)/obj
@@ -31,7 +36,7 @@ WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 LANGUAGE = -std=gnu11 -D_GNU_SOURCE -fPIC -fvisibility=hidden \
 	-fno-math-errno -fno-trapping-math -I. $(if $(filter 1,$(NATIVE)),-march=native -DBUILD_NATIVE)
 FLAGS = $(CPPFLAGS) $(LANGUAGE) $(WARNINGS) $(CFLAGS) $(CFLAGS_$(SAN)) $(CONFIG_FLAGS)
-LIBS = $(LDFLAGS) $(CFLAGS_$(SAN)) $(CONFIG_LIBS) -lm $(LDLIBS)
+LIBS = $(LDFLAGS) $(CFLAGS_$(SAN)) $(CONFIG_LIBS) -lm -ldl $(LDLIBS)
 
 # Goals that do their work in further runs of make, after installing what is missing.
 OUTER = test demo check asan ubsan bench clean help format layers
@@ -41,17 +46,21 @@ endif
 INNER = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 
 # Own kernels are compiled twice: as float and, for `ref`, as double.
-ONCE = op shape backend onednn
+ONCE = op shape backend plugin onednn
 SOURCES := $(wildcard $(patsubst %,%/*.c,tensor kernels autograd nets smpl crowdrec))
 KERNELS := $(filter-out $(ONCE:%=kernels/%.c),$(wildcard kernels/*.c))
-CUDA_SOURCES := $(if $(NVCC),$(wildcard kernels/*.cu))
-OBJECTS := $(SOURCES:%.c=$(O)/%.o) $(KERNELS:%.c=$(O)/%.ref.o) $(CUDA_SOURCES:%.cu=$(O)/%.cu.o)
+OBJECTS := $(SOURCES:%.c=$(O)/%.o) $(KERNELS:%.c=$(O)/%.ref.o)
 PROGRAM_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tools/*.c))
-TESTS := $(patsubst %.c,$(B)/%,$(wildcard tests/test_*.c))
+CUDA_SOURCES := $(if $(NVCC),$(if $(SAN)$(findstring clang,$(CC)),,$(wildcard kernels/*.cu)))
+CUDA_OBJECTS := $(CUDA_SOURCES:%.cu=$(O)/%.cu.o)
+PLUGIN := $(if $(CUDA_SOURCES),$(B)/libcrowdrec_cuda.so)
+HAVE_CXX := $(shell command -v $(CXX))
+TESTS := $(patsubst %.c,$(B)/%,$(filter-out $(if $(HAVE_CXX),,tests/test_emulated.c),$(wildcard tests/test_*.c)))
 HELPERS := $(patsubst %.c,$(O)/%.o,$(filter-out tests/test_%,$(wildcard tests/*.c)))
 BENCH_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tests/bench/*.c))
 C_FILES := $(wildcard */*.c tests/*/*.c)
 H_FILES := $(wildcard */*.h tests/*/*.h)
+CUDA_FILES := $(wildcard */*.cu */*.cuh tests/*/*.cu)
 
 .PHONY: all config tests programs deps ready run-tests test test-the-tests check asan ubsan bench \
 	demo run-demo run-bench format layers lint symbols install clean help FORCE
@@ -59,7 +68,7 @@ H_FILES := $(wildcard */*.h tests/*/*.h)
 .SECONDARY:
 .SUFFIXES:
 
-all: $(B)/crowdrec $(B)/libcrowdrec.a $(B)/libcrowdrec.so
+all: $(B)/crowdrec $(B)/libcrowdrec.a $(B)/libcrowdrec.so $(PLUGIN)
 config: $(CONFIG)
 tests: $(TESTS)
 
@@ -67,7 +76,7 @@ tests: $(TESTS)
 
 SWITCHES = CC='$(CC)' OPENMP=$(OPENMP) ONEDNN=$(ONEDNN) JPEG=$(JPEG) CUDA=$(CUDA) \
 	CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)'
-KEY = $(SWITCHES) $(CFLAGS) $(NATIVE) $(WERROR) $(wildcard kernels/*.cu)
+KEY = $(SWITCHES) $(CFLAGS) $(NATIVE) $(WERROR) $(CUDA_ARCHS)
 
 # Changes only when the switches do.
 $(B)/config.key: FORCE
@@ -99,10 +108,6 @@ $(O)/kernels/%.ref.o: kernels/%.c $(CONFIG)
 	$(call COMPILE,cc -DKERNEL_DOUBLE)
 	@$(CC) $(FLAGS) -DKERNEL_DOUBLE -MMD -MP -c $< -o $@
 
-$(O)/%.cu.o: %.cu $(CONFIG)
-	$(call COMPILE,nvcc)
-	@$(NVCC) -O3 -I. -Xcompiler -fPIC,-fvisibility=hidden -MMD -MP -c $< -o $@
-
 # One object in which every other name is local: only crowdrec_* can be linked against.
 $(O)/libcrowdrec.o: $(OBJECTS)
 	@$(LD) -r $^ -o $@
@@ -121,11 +126,50 @@ $(B)/crowdrec: $(PROGRAM_OBJECTS) $(B)/libcrowdrec.a
 	@echo "ld $@"
 	@$(CC) $^ -o $@ $(LIBS)
 
-symbols: $(B)/libcrowdrec.a $(B)/libcrowdrec.so
-	@(nm -g --defined-only $(B)/libcrowdrec.a; nm -D --defined-only $(B)/libcrowdrec.so) | \
+symbols: $(B)/libcrowdrec.a $(B)/libcrowdrec.so $(PLUGIN)
+	@(nm -g --defined-only $(B)/libcrowdrec.a; \
+	nm -D --defined-only $(B)/libcrowdrec.so $(PLUGIN)) | \
 	awk 'NF == 3 && $$3 ~ /^crowdrec_/ { exported++ } \
 	     NF == 3 && $$3 !~ /^crowdrec_/ { print "symbols: " $$3 " is exported"; bad = 1 } \
 	     END { print "symbols: " exported + 0 " exported"; exit bad || !exported }'
+
+# --- backend cuda: a plugin, so that program and library start without driver and CUDA ---
+# Only the main build has one; code for each of CUDA_ARCHS (rising), PTX of the last for newer GPUs.
+
+comma = ,
+LAST_ARCH = $(lastword $(CUDA_ARCHS))
+NVCC_FLAGS = -std=c++17 -O3 -lineinfo -I. \
+	$(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a)$(comma)code=sm_$(a)) \
+	-gencode arch=compute_$(LAST_ARCH)$(comma)code=compute_$(LAST_ARCH) \
+	-DCUDA_BUILT_FOR='"$(CUDA_ARCHS:%=sm_%) and PTX of sm_$(LAST_ARCH)"' \
+	-Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra \
+	$(if $(filter 1,$(WERROR)),-Werror all-warnings -Xcompiler -Werror)
+
+$(O)/%.cu.o: %.cu $(CONFIG)
+	$(call COMPILE,nvcc)
+	@$(NVCC) $(NVCC_FLAGS) -MMD -MP -c $< -o $@
+
+# -zdefs: a kernel that ops.def names and nobody wrote ends the build here.
+$(B)/libcrowdrec_cuda.so: $(CUDA_OBJECTS) $(O)/internal.a
+	@echo "ld $@"
+	@$(CC) -shared $^ -o $@ $(LDFLAGS) -Wl,-zdefs,--exclude-libs=ALL $(CUDA_LIBS) \
+		$(filter -fopenmp,$(CONFIG_LIBS)) -lstdc++ -lrt -lpthread -ldl -lm
+
+# --- the kernels of backend cuda on the host, for tests/test_emulated ---
+# With any C++ compiler, without one they go untested; cuda.cu, cudnn.cu and cublas.cu are what only a device can run.
+
+EMULATED_SOURCES := $(filter-out $(patsubst %,kernels/%.cu,cuda cudnn cublas),$(wildcard kernels/*.cu))
+EMULATED := $(EMULATED_SOURCES:%.cu=$(O)/emulate/%.o) \
+	$(patsubst %.c,$(O)/%.o,$(wildcard tests/emulate/*.c))
+CXX_FLAGS = $(CPPFLAGS) -x c++ -std=gnu++17 -D_GNU_SOURCE -DCUDA_EMULATION \
+	-include tests/emulate/emulate.h -I. -O2 -g -fPIC -fvisibility=hidden -fno-exceptions \
+	-fno-rtti -Wall -Wextra -Wshadow $(if $(filter 1,$(WERROR)),-Werror) $(CFLAGS_$(SAN))
+
+$(O)/emulate/%.o: %.cu $(CONFIG)
+	$(call COMPILE,$(CXX) -DCUDA_EMULATION)
+	@$(CXX) $(CXX_FLAGS) -MMD -MP -c $< -o $@
+
+$(B)/tests/test_emulated: $(EMULATED)
 
 # --- tests and benchmark ---
 
@@ -145,18 +189,29 @@ $(B)/tests/bench: $(BENCH_OBJECTS) $(O)/internal.a
 	@echo "ld $@"
 	@$(CC) $^ -o $@ $(LIBS)
 
-run-tests: $(TESTS) $(B)/crowdrec
-	@CROWDREC_PROGRAM=$(B)/crowdrec tests/run $(B)/tests $(notdir $(TESTS))
+# The tests of the other modules stay on the cpu; test_cuda takes the plugin.
+run-tests: $(TESTS) $(B)/crowdrec $(PLUGIN)
+	@CROWDREC_PROGRAM=$(B)/crowdrec CROWDREC_CUDA=$(B)/libcrowdrec_cuda.so CROWDREC_DEVICE=cpu tests/run $(B)/tests $(notdir $(TESTS))
 
 # The operator tests once more, each time with one kernel broken on purpose: all must fail.
-BROKEN := $(shell sed -n 's/^BREAK.\([a-z0-9_]*\).*/\1/p' tests/broken/broken.c 2>/dev/null)
-$(B)/tests/broken: $(O)/tests/test_ops.o $(O)/tests/broken/broken.o $(HELPERS) $(O)/internal.a
+broken_names = $(shell sed -n 's/^BREAK.\([a-z0-9_]*\).*/\1/p' tests/broken/$(1) 2>/dev/null)
+BROKEN := $(call broken_names,broken.c)
+BROKEN_EMULATED := $(call broken_names,emulated.cu)
+CHOOSE = $(O)/tests/broken/choose.o
+$(B)/tests/broken: $(O)/tests/test_ops.o $(O)/tests/broken/broken.o $(CHOOSE) $(HELPERS) $(O)/internal.a
 	@mkdir -p $(@D)
 	@echo "ld $@"
 	@$(CC) $^ -o $@ $(LIBS) $(TEST_LIBS) $(BROKEN:%=-Wl,--wrap=%)
 
-test-the-tests: $(B)/tests/broken
+$(B)/tests/broken_emulated: $(O)/tests/test_emulated.o $(O)/emulate/tests/broken/emulated.o $(CHOOSE) \
+		$(EMULATED) $(HELPERS) $(O)/internal.a
+	@mkdir -p $(@D)
+	@echo "ld $@"
+	@$(CC) $^ -o $@ $(LIBS) $(TEST_LIBS) $(BROKEN_EMULATED:%=-Wl,--wrap=%)
+
+test-the-tests: $(B)/tests/broken $(if $(HAVE_CXX),$(B)/tests/broken_emulated)
 	@tests/broken/run $< $(BROKEN)
+	@$(if $(word 2,$^),tests/broken/run $(word 2,$^) $(BROKEN_EMULATED))
 
 test:
 	@$(INNER) ready
@@ -170,8 +225,8 @@ bench:
 	@$(INNER) ready
 	@$(INNER) run-bench
 
-run-bench: $(B)/tests/bench
-	@tests/bench/compare $< $(PEER)
+run-bench: $(B)/tests/bench $(PLUGIN)
+	@CROWDREC_CUDA=$(B)/libcrowdrec_cuda.so CROWDREC_DEVICE=$(DEVICE) tests/bench/compare $< $(PEER)
 
 demo:
 	@$(INNER) ready
@@ -193,7 +248,7 @@ check:
 	@tests/run --sum build build/clang build/asan build/ubsan
 
 format:
-	@clang-format --dry-run -Werror $(C_FILES) $(H_FILES)
+	@clang-format --dry-run -Werror $(C_FILES) $(H_FILES) $(CUDA_FILES)
 
 layers:
 	@tools/layers
@@ -219,6 +274,7 @@ install: all
 	install -m 644 $(B)/libcrowdrec.a $(I)/lib
 	install $(B)/libcrowdrec.so $(I)/lib/libcrowdrec.so.0
 	ln -sf libcrowdrec.so.0 $(I)/lib/libcrowdrec.so
+	$(if $(PLUGIN),install $(PLUGIN) $(I)/lib)
 	install -m 644 crowdrec/crowdrec.h $(I)/include
 	printf '%s\n' 'Name: crowdrec' 'Description: 3D people from one photo of a crowd' \
 		'Version: $(VERSION)' 'Cflags: -I$(PREFIX)/include' \
@@ -232,7 +288,8 @@ help:
 	@sed -n 's/^#: \?//p' Makefile
 
 #: Targets
-#:   all             build/crowdrec, build/libcrowdrec.a, build/libcrowdrec.so (the default)
+#:   all             build/crowdrec, build/libcrowdrec.a, build/libcrowdrec.so (the default);
+#:                   with nvcc, cuDNN and cuBLAS also build/libcrowdrec_cuda.so
 #:   demo            install what is missing, build, run the whole job on a photo
 #:   test            install what is missing, build, run all tests
 #:   deps            install what is missing (apt, as root or through sudo)
@@ -247,9 +304,12 @@ help:
 #: Switches
 #:   CC=clang        another compiler
 #:   OPENMP=0 ONEDNN=0 JPEG=0 CUDA=0   leave an optional library out
+#:   CUDA_ARCHS="80 90"   GPUs the cuda plugin has code for, rising
+#:   DEVICE=cuda     where bench runs; PRECISION=fp32|tf32|bf16 on a GPU
 #:   NATIVE=1        -march=native: faster, runs on this kind of machine only
 #:   WERROR=1        warnings are errors
 #:   CPPFLAGS, CFLAGS, LDFLAGS, LDLIBS, JOBS   as usual
 
--include $(OBJECTS:.o=.d) $(PROGRAM_OBJECTS:.o=.d) $(TESTS:$(B)/%=$(O)/%.d) $(HELPERS:.o=.d) \
-	$(BENCH_OBJECTS:.o=.d) $(O)/tests/broken/broken.d
+-include $(OBJECTS:.o=.d) $(CUDA_OBJECTS:.o=.d) $(PROGRAM_OBJECTS:.o=.d) $(TESTS:$(B)/%=$(O)/%.d) $(HELPERS:.o=.d) \
+	$(BENCH_OBJECTS:.o=.d) $(O)/tests/broken/broken.d $(CHOOSE:.o=.d) $(EMULATED:.o=.d) \
+	$(O)/emulate/tests/broken/emulated.d

@@ -62,6 +62,7 @@ static void prepare_steps(Plan *plan) {
         Step *s = &plan->list.step[i];
         if (s->pass != PASS_FORWARD && s->pass != PASS_BACKWARD) continue;
         const OpKernels *op = &plan->backend->op[s->node.op];
+        s->call.precision = plan->backend->precision;
         if (op->prepare) op->prepare(&s->call, s->pass == PASS_BACKWARD);
         if (s->call.workspace_size > work->bytes) work->bytes = s->call.workspace_size;
     }

@@ -142,6 +142,10 @@ typedef struct {
     size_t max_mem;                 /* bytes for activations, 0: three quarters of what is free */
     int meshes;                     /* not 0: meshes/person_0000.obj ... are written */
 
+    const char *device;    /* "auto" (default), "cpu", "cuda" or "cuda:N" */
+    const char *precision; /* on a GPU: "tf32" (default), "fp32" or "bf16" */
+    int deterministic;     /* not 0: the same bits in every run on the same device */
+
     const volatile int
         *interrupted; /* becomes not 0: stop soon, write what is there; may be NULL */
     void (*done)(const CrowdrecPhoto *photo, void *context); /* after each photo; may be NULL */
@@ -164,7 +168,8 @@ typedef struct {
     const char *input;     /* "FILE.npy" [N,C,H,W], or "rule:SEED:N,C,H,W" */
     const char *bbox_info; /* CLIFF: FILE.npy [N,3]; NULL: zeros */
     const char *mean;      /* as in CrowdrecOptions */
-    const char *backend;   /* "cpu" (default) or "ref" (double precision) */
+    const char *backend;   /* "cpu" (default), "ref" (double precision), "cuda" or "cuda:N" */
+    const char *precision; /* as in CrowdrecOptions */
     const char *const *tap; /* names of modules */
     int taps;
     const char *output; /* npz file; required */

@@ -124,7 +124,7 @@ static Status make_plan(Detector *d, const DetectOptions *o) {
 }
 
 static Status open_detector(Detector *d, const char *weights, const DetectOptions *o) {
-    TRY(net_open(weights, backend_find("cpu"), &d->spec, &d->params));
+    TRY(net_open(weights, o->backend ? o->backend : &backend_cpu, &d->spec, &d->params));
     if (d->spec.kind != NET_YOLOX)
         return fail(ERR_MODEL, "%s: holds %s, a detector must be a yolox", weights, d->spec.name);
     TRY(choose_pixels(d, weights, o->input));

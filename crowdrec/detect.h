@@ -17,12 +17,14 @@
 
 #include "crowdrec/crowd.h"
 #include "crowdrec/image.h"
+#include "kernels/backend.h"
 
 typedef struct {
-    float confidence;  /* least score = objectness * class, 0: 0.23 (paper, table 1) */
-    float iou;         /* of two boxes above which the lower score goes, 0: 0.7 (ByteTrack) */
-    bool agnostic;     /* boxes of any class suppress each other */
-    int height, width; /* of the input, multiples of 32, 0: the net's own */
+    const Backend *backend; /* NULL: cpu */
+    float confidence;       /* least score = objectness * class, 0: 0.23 (paper, table 1) */
+    float iou;              /* of two boxes above which the lower score goes, 0: 0.7 (ByteTrack) */
+    bool agnostic;          /* boxes of any class suppress each other */
+    int height, width;      /* of the input, multiples of 32, 0: the net's own */
     const char *input; /* "bgr255" (current YOLOX) or "imagenet" (ByteTrack, early YOLOX); NULL */
 } DetectOptions;
 

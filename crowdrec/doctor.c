@@ -83,5 +83,6 @@ Status doctor_report(FILE *out) {
     kernels(out);
     memory(out);
     line(out, "devices", "cpu (single precision), ref (double precision, for checks)");
+    line(out, "gpu", backend_gpu());
     return OK;
 }

@@ -286,8 +286,9 @@ static Status run(Run *r, FILE *report) {
     const CrowdrecForward *o = r->options;
     if (!o->net || !o->input || !o->output)
         return fail(ERR_USAGE, "expected a network, --input and --output");
-    r->backend = backend_find(o->backend ? o->backend : "cpu");
-    if (!r->backend) return fail(ERR_USAGE, "--backend: no '%s' in this build", o->backend);
+    BackendChoice choice = {.device = o->backend ? o->backend : "cpu", .precision = o->precision};
+    Status status = backend_open(&choice, &r->backend);
+    if (status != OK) return error_prefix(status, "--backend");
     r->dtype = r->backend->real_size == sizeof(double) ? F64 : F32;
     TRY(parse_input(o->input, &r->input));
     TRY(load_box_info(r));

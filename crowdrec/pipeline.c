@@ -18,6 +18,7 @@
 /* Models and files that all photos share.  What a run does not need is NULL. */
 typedef struct {
     const CrowdrecOptions *options;
+    const Backend *backend;
     CameraChoice camera;
     Coco *coco; /* boxes or keypoints of the user */
     Detector *detector;
@@ -71,12 +72,22 @@ static Status check_options(const CrowdrecOptions *o, Pipeline *p) {
 
 /* ---- opening ---- */
 
+/* A job that runs no network needs no device. */
+static Status open_backend(Pipeline *p) {
+    const CrowdrecOptions *o = p->options;
+    bool detects = !o->keypoints && !o->boxes;
+    if (!detects && !p->poses && !p->bodies) return OK;
+    BackendChoice choice = {o->device, o->precision, o->deterministic};
+    return backend_open(&choice, &p->backend);
+}
+
 static Status open_boxes(Pipeline *p) {
     const CrowdrecOptions *o = p->options;
     if (o->keypoints) return coco_open(o->keypoints, COCO_KEYPOINTS, &p->coco);
     if (o->boxes) return coco_open(o->boxes, COCO_BOXES, &p->coco);
     return detect_open(o->detector,
-                       &(DetectOptions){.confidence = (float)o->conf,
+                       &(DetectOptions){.backend = p->backend,
+                                        .confidence = (float)o->conf,
                                         .iou = (float)o->nms,
                                         .agnostic = o->agnostic,
                                         .height = o->detector_size[0],
@@ -89,9 +100,11 @@ static Status open_bodies(Pipeline *p) {
     const CrowdrecOptions *o = p->options;
     char mesh[WEIGHTS_TEXT];
     TRY(weights_with_mean(o->mesh, o->mean, mesh));
-    return regress_open(
-        &(RegressOptions){.mesh = mesh, .body = o->body, .body_regressor = o->body_regressor},
-        &p->regressor);
+    return regress_open(&(RegressOptions){.backend = p->backend,
+                                          .mesh = mesh,
+                                          .body = o->body,
+                                          .body_regressor = o->body_regressor},
+                        &p->regressor);
 }
 
 static Status open_all(Pipeline *p, const char *const *paths, int count) {
@@ -100,8 +113,10 @@ static Status open_all(Pipeline *p, const char *const *paths, int count) {
     TRY(check_options(o, p));
     TRY(photos_list(paths, count, o->output, &p->photos));
     TRY(output_prepare(o->output));
+    TRY(open_backend(p));
     TRY(open_boxes(p));
-    if (p->poses) TRY(pose2d_open(o->pose, &(Pose2dOptions){.flip = o->flip}, &p->pose));
+    Pose2dOptions pose = {.backend = p->backend, .flip = o->flip};
+    if (p->poses) TRY(pose2d_open(o->pose, &pose, &p->pose));
     return p->bodies ? open_bodies(p) : OK;
 }
 

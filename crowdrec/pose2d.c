@@ -69,8 +69,8 @@ void pose2d_decode(const float *heat, int h, int w, int joints, const Crop *crop
     }
 }
 
-static Status open_pose(Pose2d *p, const char *weights) {
-    TRY(net_open(weights, backend_find("cpu"), &p->spec, &p->params));
+static Status open_pose(Pose2d *p, const char *weights, const Backend *backend) {
+    TRY(net_open(weights, backend ? backend : &backend_cpu, &p->spec, &p->params));
     if (p->spec.kind != NET_HRNET_POSE && p->spec.kind != NET_FASTPOSE)
         return fail(ERR_MODEL, "%s: holds %s, a 2d pose network must be a fastpose or hrnet_pose",
                     weights, p->spec.name);
@@ -87,7 +87,7 @@ Status pose2d_open(const char *weights, const Pose2dOptions *options, Pose2d **o
     if (!p) return fail(ERR_MEMORY, "no memory for a pose network");
     p->largest_batch = options->batch > 0 ? options->batch : DEFAULT_BATCH;
     p->flip = options->flip;
-    Status status = open_pose(p, weights);
+    Status status = open_pose(p, weights, options->backend);
     if (status != OK) pose2d_close(p), *out = NULL;
     return status;
 }

@@ -15,10 +15,12 @@
 #include "crowdrec/crop.h"
 #include "crowdrec/crowd.h"
 #include "crowdrec/image.h"
+#include "kernels/backend.h"
 
 typedef struct {
-    int batch; /* people per run, 0: 8 */
-    bool flip; /* average with the mirrored crop's heatmaps (twice the time) */
+    const Backend *backend; /* NULL: cpu */
+    int batch;              /* people per run, 0: 8 */
+    bool flip;              /* average with the mirrored crop's heatmaps (twice the time) */
 } Pose2dOptions;
 
 typedef struct Pose2d Pose2d;

@@ -17,7 +17,7 @@ struct Regressor {
 };
 
 static Status open_parts(const RegressOptions *o, Regressor *r) {
-    TRY(net_open(o->mesh, backend_find("cpu"), &r->net, &r->params));
+    TRY(net_open(o->mesh, o->backend ? o->backend : &backend_cpu, &r->net, &r->params));
     if (r->net.kind != NET_CLIFF)
         return fail(ERR_MODEL,
                     "%s: a network '%s', expected body parameters (cliff_hr48, cliff_res50)",

@@ -18,6 +18,7 @@
 #include "smpl/body.h"
 
 typedef struct {
+    const Backend *backend;     /* NULL: cpu */
     const char *mesh;           /* checkpoint, or a rule (net_open) */
     const char *body;           /* SMPL-format body */
     const char *body_regressor; /* J_regressor_halpe.npy, or NULL: from the body or its landmarks */

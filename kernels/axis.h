@@ -38,7 +38,7 @@ static inline void axis_put(REAL *to, size_t to_step, const REAL *from, size_t f
     PARALLEL_FOR
     for (size_t i = 0; i < rows * pieces; i++) {
         size_t row = i / pieces, start = i % pieces * AXIS_PIECE;
-        size_t rest = size - start, count = rest < AXIS_PIECE ? rest : AXIS_PIECE;
+        size_t rest = size - start, count = rest < AXIS_PIECE ? rest : (size_t)AXIS_PIECE;
         axis_put_piece(to + row * to_step + start, from + row * from_step + start, count, add);
     }
 }

@@ -1,6 +1,7 @@
 /* THE backend interface: a machine's memory, its order of work, and its op table.
  *
- *     const Backend *b = backend_find("cpu");
+ *     const Backend *b;
+ *     TRY(backend_open(&(BackendChoice){.device = "auto"}, &b));
  *     void *p = b->alloc(bytes);
  *     b->write(p, host, bytes);
  *     b->op[OP_conv].forward(&call);
@@ -24,6 +25,7 @@ typedef struct {
 
 typedef struct Backend {
     const char *name;
+    Precision precision;          /* of its calls; means nothing on `cpu` and `ref` */
     size_t real_size;             /* bytes of one F32 number: 4, or 8 on `ref` */
     void *(*alloc)(size_t bytes); /* NULL when there is not enough; 64-byte aligned */
     void (*release)(void *p);
@@ -41,7 +43,22 @@ typedef struct Backend {
 
 extern const Backend backend_cpu, backend_ref;
 
-/* "cpu" or "ref"; NULL for a name that this build does not have. */
+/* "cpu" or "ref"; NULL for another name. */
 const Backend *backend_find(const char *name);
+
+/* Where and how a job computes. */
+typedef struct {
+    const char *device;    /* "auto", "cpu", "ref", "cuda[:N]"; NULL: $CROWDREC_DEVICE or auto */
+    const char *precision; /* "tf32", "fp32", "bf16"; NULL: $CROWDREC_PRECISION or tf32.  The cpu
+                              computes in fp32 whatever is asked for. */
+    bool deterministic;    /* the same bits in every run on the same device */
+} BackendChoice;
+
+/* "auto" takes the first GPU that can be used, otherwise the cpu, and logs why.  ERR_USAGE for an
+ * unknown word, ERR_DEVICE with what mends it when the GPU asked for cannot be used. */
+Status backend_open(const BackendChoice *choice, const Backend **out);
+
+/* One line: the GPU and what the backend was built for, or why there is none. */
+const char *backend_gpu(void);
 
 #endif

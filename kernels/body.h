@@ -1,19 +1,14 @@
-/* Bodies side by side: what skin and joints share.
+/* Bodies side by side: how the C kernels of skin and joints take many people.
  *
  * People are taken in blocks of BODY_LANES, one to a lane of a vector register; a number of every
- * person of a block is a Lane.  A block's Lanes, and the gradients of them, lie in this order:
- *
- *     betas [b], pose feature [9*(j-1)] = R_1 - I .. R_(j-1) - I, matrices [j][12]
- *
- * A matrix is A (3x3, row-major) and s of the skinning transform x -> A_j x + s_j with
- * s_j = t_j - A_j J_j; A_j, t_j and J_j are the chain's (geom.h).  A Point is three rows linear in
- * (1, betas, feature): a vertex before it is posed, or P_kj of a regressed joint.
+ * person of a block is a Lane.  A block's Lanes, and the gradients of them, lie in the order of
+ * person.h.
  */
 #ifndef KERNELS_BODY_H
 #define KERNELS_BODY_H
 
 #include "kernels/kernel.h"
-#include "kernels/geom.h"
+#include "kernels/person.h"
 
 enum { BODY_BYTES = 64, BODY_LANES = BODY_BYTES / sizeof(REAL) };
 
@@ -29,34 +24,10 @@ typedef REAL Lane __attribute__((vector_size(BODY_BYTES)));
 #endif
 #define BODY_INLINE static inline __attribute__((always_inline))
 
-typedef struct {
-    int people, joints, betas, features; /* features 0 without pose directions */
-    const int8_t *parent;
-    const REAL *rotation, *shape, *joint_template, *joint_shapedirs;
-} Body;
-
-/* Inputs 0 and 1, and the joints' template and shape directions at inputs j and j + 1. */
-static inline Body body_of(const Call *c, int j, bool posed) {
-    int joints = c->in[0].shape.w;
-    return (Body){
-        .people = c->in[0].shape.n,
-        .joints = joints,
-        .betas = c->in[1].shape.c,
-        .features = posed ? 9 * (joints - 1) : 0,
-        .parent = ((const SkinAttr *)c->attr)->parent,
-        .rotation = c->in[0].data,
-        .shape = c->in[1].data,
-        .joint_template = c->in[j].data,
-        .joint_shapedirs = c->in[j + 1].data,
-    };
-}
-
 static inline int body_blocks(const Body *b) { return (b->people + BODY_LANES - 1) / BODY_LANES; }
 
-static inline size_t body_matrices(const Body *b) { return (size_t)(b->betas + b->features); }
-
-/* Lanes of one block. */
-static inline size_t body_size(const Body *b) { return body_matrices(b) + 12 * (size_t)b->joints; }
+/* Lanes of all blocks. */
+static inline size_t body_lanes(const Body *b) { return (size_t)b->size * (size_t)body_blocks(b); }
 
 /* One person's joints at rest and chain. */
 typedef struct {
@@ -65,13 +36,9 @@ typedef struct {
 
 static inline void body_chain(const Body *b, int person, BodyChain *chain) {
     const REAL *beta = b->shape + (size_t)person * (size_t)b->betas;
-    for (int i = 0; i < 3 * b->joints; i++) {
-        chain->J[i] = b->joint_template[i];
-        for (int k = 0; k < b->betas; k++)
-            chain->J[i] += b->joint_shapedirs[(size_t)i * (size_t)b->betas + (size_t)k] * beta[k];
-    }
-    geom_chain(b->joints, b->parent, b->rotation + (size_t)person * 9 * (size_t)b->joints, chain->J,
-               chain->A, chain->t);
+    for (int i = 0; i < 3 * b->joints; i++) chain->J[i] = person_rest(b, beta, i);
+    geom_chain(b->joints, b->tree.parent, b->rotation + (size_t)person * 9 * (size_t)b->joints,
+               chain->J, chain->A, chain->t);
 }
 
 /* Writes a person into its lane; joints [j,3], if wanted, get t. */
@@ -82,22 +49,18 @@ static inline void body_put(const Body *b, int person, Lane *block, REAL *joints
     BodyChain chain;
     body_chain(b, person, &chain);
     for (int k = 0; k < b->betas; k++) block[k][lane] = beta[k];
-    for (int k = 0; k < b->features; k++)
-        block[b->betas + k][lane] = R[9 + k] - (k % 9 % 4 == 0 ? 1 : 0);
+    for (int k = 0; k < b->features; k++) block[b->betas + k][lane] = person_feature(R, k);
     for (int j = 0; j < b->joints; j++) {
-        const REAL *A = chain.A + 9 * j;
-        Lane *matrix = block + body_matrices(b) + 12 * j;
-        REAL rest[3];
-        geom_apply(A, chain.J + 3 * j, rest);
-        for (int i = 0; i < 9; i++) matrix[i][lane] = A[i];
-        for (int i = 0; i < 3; i++) matrix[9 + i][lane] = chain.t[3 * j + i] - rest[i];
+        REAL matrix[12];
+        person_matrix(chain.A + 9 * j, chain.J + 3 * j, chain.t + 3 * j, matrix);
+        for (int i = 0; i < 12; i++) block[b->matrices + 12 * j + i][lane] = matrix[i];
     }
     if (joints) memcpy(joints, chain.t, 3 * (size_t)b->joints * sizeof *joints);
 }
 
 /* All blocks; lanes without a person are 0. */
 static inline void body_fill(const Body *b, Lane *blocks, REAL *joints) {
-    size_t size = body_size(b), row = 3 * (size_t)b->joints;
+    size_t size = (size_t)b->size, row = 3 * (size_t)b->joints;
     PARALLEL_FOR
     for (int i = 0; i < body_blocks(b); i++) {
         int first = i * BODY_LANES, end = first + BODY_LANES;
@@ -117,34 +80,26 @@ static inline void body_back(const Body *b, int person, const Lane *gradient, co
     BodyChain chain;
     body_chain(b, person, &chain);
     for (int j = 0; j < b->joints; j++) {
-        const Lane *matrix = gradient + body_matrices(b) + 12 * j;
-        const REAL *J = chain.J + 3 * j;
-        REAL ds[3];
-        for (int i = 0; i < 3; i++) {
-            ds[i] = matrix[9 + i][lane];
-            dt[3 * j + i] = ds[i] + (djoints ? djoints[3 * j + i] : 0);
-            for (int k = 0; k < 3; k++)
-                dA[9 * j + 3 * i + k] = matrix[3 * i + k][lane] - ds[i] * J[k];
-        }
-        geom_apply_transposed(chain.A + 9 * j, ds, dJ + 3 * j);
-        for (int i = 0; i < 3; i++) dJ[3 * j + i] = -dJ[3 * j + i];
+        REAL dmatrix[12];
+        for (int i = 0; i < 12; i++) dmatrix[i] = gradient[b->matrices + 12 * j + i][lane];
+        person_matrix_backward(chain.A + 9 * j, chain.J + 3 * j, dmatrix, dA + 9 * j, dJ + 3 * j,
+                               dt + 3 * j);
+        for (int i = 0; djoints && i < 3; i++) dt[3 * j + i] += djoints[3 * j + i];
     }
-    geom_chain_backward(b->joints, b->parent, b->rotation + (size_t)person * 9 * (size_t)b->joints,
-                        chain.J, chain.A, dA, dt, rotations, dJ);
+    geom_chain_backward(b->joints, b->tree.parent,
+                        b->rotation + (size_t)person * 9 * (size_t)b->joints, chain.J, chain.A, dA,
+                        dt, rotations, dJ);
     for (int k = 0; k < b->features; k++) rotations[9 + k] += gradient[b->betas + k][lane];
     for (int i = 0; dR && i < 9 * b->joints; i++) kernel_put(dR + i, rotations[i], add_R);
-    for (int k = 0; dbeta && k < b->betas; k++) {
-        REAL sum = gradient[k][lane];
-        for (int i = 0; i < 3 * b->joints; i++) sum += b->joint_shapedirs[i * b->betas + k] * dJ[i];
-        kernel_put(dbeta + k, sum, add_beta);
-    }
+    for (int k = 0; dbeta && k < b->betas; k++)
+        kernel_put(dbeta + k, person_beta_backward(b, k, gradient[k][lane], dJ), add_beta);
 }
 
 /* Sums the gradients of `parts` parts into the first (each holds all blocks), then ends the chain:
  * dR and dbetas of c, which has rotations and betas as inputs 0 and 1. */
 static inline void body_end(const Body *b, const Call *c, Lane *parts, int count,
                             const REAL *djoints) {
-    size_t size = body_size(b), all = size * (size_t)body_blocks(b), row = (size_t)b->joints;
+    size_t size = (size_t)b->size, all = body_lanes(b), row = (size_t)b->joints;
     REAL *dR = c->din[0].data, *dbeta = c->din[1].data;
     PARALLEL_FOR
     for (size_t i = 0; i < all; i++)
@@ -157,13 +112,6 @@ static inline void body_end(const Body *b, const Call *c, Lane *parts, int count
                   dbeta ? dbeta + (size_t)b->betas * n : NULL, c->add[1]);
     }
 }
-
-/* Points [p]: base [p][stride] (its first three numbers), shape part [p][3][b], pose part
- * [p][3][9*(j-1)] or NULL. */
-typedef struct {
-    const REAL *base, *shape, *pose;
-    size_t stride, betas, features;
-} BodyPoints;
 
 /* y += rows [3][n] times x. */
 BODY_INLINE void body_rows(const REAL *rows, size_t n, const Lane *x, Lane *y) {

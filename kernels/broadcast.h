@@ -9,7 +9,8 @@
  *     }
  *
  * broadcast_sum goes the other way: it sums terms of the full shape into an operand, in double and
- * in an order that depends on nothing but the shapes.
+ * in an order that depends on nothing but the shapes.  CUDA takes the shapes from here and walks
+ * them its own way, see broadcast.cuh.
  */
 #ifndef KERNELS_BROADCAST_H
 #define KERNELS_BROADCAST_H
@@ -44,7 +45,8 @@ static inline Broadcast broadcast_make(Shape full, int operands, const Shape *op
     int size[1 + BROADCAST_OPERANDS][4], shapes = 1 + operands, to = 3;
     for (int k = 0; k < shapes; k++) {
         Shape s = k ? operand[k - 1] : full;
-        memcpy(size[k], (int[]){s.n, s.h, s.w, s.c}, sizeof size[k]);
+        const int sizes[] = {s.n, s.h, s.w, s.c};
+        memcpy(size[k], sizes, sizeof sizes);
     }
     for (int from = 2; from >= 0; from--) {
         if (size[0][from] == 1) continue;
@@ -52,7 +54,7 @@ static inline Broadcast broadcast_make(Shape full, int operands, const Shape *op
         if (!join && size[0][to] != 1) to--;
         for (int k = 0; k < shapes; k++) size[k][to] = size[k][from] * (join ? size[k][to] : 1);
     }
-    Broadcast b = {.size = {1, 1, 1, 1}, .operands = operands};
+    Broadcast b = {{1, 1, 1, 1}, {{0}}, operands};
     for (int axis = to; axis < 4; axis++) b.size[axis] = size[0][axis];
     for (int k = 0; k < operands; k++) {
         size_t step = 1;
@@ -77,7 +79,7 @@ static inline size_t broadcast_segments(const Broadcast *b) {
 static inline Segment broadcast_at(const Broadcast *b, const size_t *place) {
     size_t start = place[3] * BROADCAST_SEGMENT, rest = (size_t)b->size[3] - start;
     size_t at[] = {place[0], place[1], place[2], start};
-    Segment s = {.count = rest < BROADCAST_SEGMENT ? (int)rest : BROADCAST_SEGMENT};
+    Segment s = {0, {0}, rest < BROADCAST_SEGMENT ? (int)rest : (int)BROADCAST_SEGMENT};
     for (int axis = 0; axis < 4; axis++) s.full = s.full * (size_t)b->size[axis] + at[axis];
     for (int k = 0; k < b->operands; k++)
         for (int axis = 0; axis < 4; axis++) s.operand[k] += at[axis] * b->step[k][axis];

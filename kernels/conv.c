@@ -4,69 +4,15 @@
  * packed weights.  Forward runs it with outputs as lanes, the gradient of x with inputs as lanes;
  * pixels outside the map point to a row of zeros.  Depthwise convs have their own loop over c.
  */
-#include "kernels/kernel.h"
+#include "kernels/conv.h"
 #include "kernels/onednn.h"
 
 enum { PIXELS = 4, LANES = 8, SUM_LANES = 16 };
 
-typedef struct {
-    Act act;
-    REAL slope;
-    int stride, pad, dilation, groups;
-    int n, h, w, ci, ho, wo, co, kh, kw;
-    int gi, go; /* channels of one group: inputs, outputs */
-} Conv;
-
-static Conv describe(const Call *c) {
-    const ConvAttr *a = c->attr;
-    Shape x = c->in[0].shape, w = c->in[1].shape;
-    Shape y = shape_size(c->out[0].shape) ? c->out[0].shape : c->dout[0].shape;
-    Conv g = {.act = a->act,
-              .slope = (REAL)a->slope,
-              .stride = a->stride ? a->stride : 1,
-              .pad = a->pad,
-              .dilation = a->dilation ? a->dilation : 1,
-              .groups = a->groups ? a->groups : 1,
-              .n = x.n,
-              .h = x.h,
-              .w = x.w,
-              .ci = x.c,
-              .ho = y.h,
-              .wo = y.w,
-              .co = w.n,
-              .kh = w.h,
-              .kw = w.w,
-              .gi = w.c};
-    g.go = g.co / g.groups;
-    return g;
-}
-
 static bool depthwise(const Conv *g) { return g->gi == 1 && g->go == 1; }
-
-static size_t output_size(const Conv *g) { return (size_t)g->n * g->ho * g->wo * g->co; }
 
 static int round_up(int value, int multiple) {
     return (value + multiple - 1) / multiple * multiple;
-}
-
-/* Input position that output position `o` reads through tap `k`. */
-static int source(const Conv *g, int o, int k) { return o * g->stride - g->pad + k * g->dilation; }
-
-/* Output position that reads input position `i` through tap `k`, or -1. */
-static int target(const Conv *g, int i, int k, int size) {
-    int scaled = i + g->pad - k * g->dilation;
-    if (scaled < 0 || scaled % g->stride) return -1;
-    return scaled / g->stride < size ? scaled / g->stride : -1;
-}
-
-static REAL activate(const Conv *g, REAL z) {
-    switch (g->act) {
-    case ACT_RELU: return z > 0 ? z : 0;
-    case ACT_LEAKY: return z > 0 ? z : g->slope * z;
-    case ACT_SILU: return z / (1 + exp(-z));
-    case ACT_NONE: break;
-    }
-    return z;
 }
 
 /* Packed weights: [groups][kh*kw][rows][lanes], lanes padded with zeros to a multiple of LANES,
@@ -131,7 +77,8 @@ static inline void multiply_rows(REAL sum[PIXELS][LANES], const REAL *const row[
 /* One value per channel of one pixel, before the activation: bias and residual where present. */
 static void finish(const Conv *g, const REAL *sum, int count, const REAL *b, const REAL *r,
                    REAL *y) {
-    for (int l = 0; l < count; l++) y[l] = activate(g, sum[l] + (b ? b[l] : 0) + (r ? r[l] : 0));
+    for (int l = 0; l < count; l++)
+        y[l] = conv_activate(g, sum[l] + (b ? b[l] : 0) + (r ? r[l] : 0));
 }
 
 /* Output row `row` of n*ho rows. */
@@ -145,11 +92,11 @@ static void forward_row(const Conv *g, int row, const REAL *x, const REAL *packe
             for (int j = 0; j < g->wo; j += PIXELS) {
                 REAL sum[PIXELS][LANES] = {0};
                 for (int tap = 0; tap < taps; tap++) {
-                    int h = source(g, i, tap / g->kw);
+                    int h = conv_source(g, i, tap / g->kw);
                     if (h < 0 || h >= g->h) continue;
                     const REAL *from[PIXELS];
                     for (int q = 0; q < PIXELS; q++) {
-                        int w = source(g, j + q, tap % g->kw);
+                        int w = conv_source(g, j + q, tap % g->kw);
                         bool inside = j + q < g->wo && w >= 0 && w < g->w;
                         size_t pixel = ((size_t)image * g->h + h) * g->w + (inside ? w : 0);
                         from[q] = inside ? x + pixel * g->ci + group * g->gi : zeros;
@@ -173,14 +120,14 @@ static void forward_depthwise_row(const Conv *g, int row, const REAL *x, const R
         size_t at = ((size_t)row * g->wo + j) * c;
         for (int l = 0; l < c; l++) y[at + l] = 0;
         for (int tap = 0; tap < g->kh * g->kw; tap++) {
-            int h = source(g, i, tap / g->kw), w = source(g, j, tap % g->kw);
+            int h = conv_source(g, i, tap / g->kw), w = conv_source(g, j, tap % g->kw);
             if (h < 0 || h >= g->h || w < 0 || w >= g->w) continue;
             const REAL *restrict from = x + (((size_t)image * g->h + h) * g->w + w) * c;
             const REAL *restrict weight = packed + (size_t)tap * c;
             for (int l = 0; l < c; l++) y[at + l] += from[l] * weight[l];
         }
         for (int l = 0; l < c; l++)
-            y[at + l] = activate(g, y[at + l] + (b ? b[l] : 0) + (r ? r[at + l] : 0));
+            y[at + l] = conv_activate(g, y[at + l] + (b ? b[l] : 0) + (r ? r[at + l] : 0));
     }
 }
 
@@ -203,12 +150,12 @@ static void input_gradient_row(const Conv *g, int row, const REAL *dz, const REA
             for (int j = 0; j < g->w; j += PIXELS) {
                 REAL sum[PIXELS][LANES] = {0};
                 for (int tap = 0; tap < taps; tap++) {
-                    int h = target(g, i, tap / g->kw, g->ho);
+                    int h = conv_target(g, i, tap / g->kw, g->ho);
                     if (h < 0) continue;
                     const REAL *from[PIXELS];
                     bool any = false;
                     for (int q = 0; q < PIXELS; q++) {
-                        int w = j + q < g->w ? target(g, j + q, tap % g->kw, g->wo) : -1;
+                        int w = j + q < g->w ? conv_target(g, j + q, tap % g->kw, g->wo) : -1;
                         size_t pixel = ((size_t)image * g->ho + h) * g->wo + (w < 0 ? 0 : w);
                         from[q] = w < 0 ? zeros : dz + pixel * g->co + group * g->go;
                         any |= w >= 0;
@@ -232,7 +179,8 @@ static void input_gradient_depthwise_row(const Conv *g, int row, const REAL *dz,
         REAL *restrict to = dx + ((size_t)row * g->w + j) * c;
         if (!add) memset(to, 0, c * sizeof *to);
         for (int tap = 0; tap < g->kh * g->kw; tap++) {
-            int h = target(g, i, tap / g->kw, g->ho), w = target(g, j, tap % g->kw, g->wo);
+            int h = conv_target(g, i, tap / g->kw, g->ho),
+                w = conv_target(g, j, tap % g->kw, g->wo);
             if (h < 0 || w < 0) continue;
             const REAL *restrict from = dz + (((size_t)image * g->ho + h) * g->wo + w) * c;
             const REAL *restrict weight = packed + (size_t)tap * c;
@@ -244,9 +192,9 @@ static void input_gradient_depthwise_row(const Conv *g, int row, const REAL *dz,
 /* The outputs j0 <= j < j1 that read inside the map through column tap k. */
 static void valid_columns(const Conv *g, int k, int *j0, int *j1) {
     *j0 = 0;
-    while (*j0 < g->wo && source(g, *j0, k) < 0) ++*j0;
+    while (*j0 < g->wo && conv_source(g, *j0, k) < 0) ++*j0;
     *j1 = g->wo;
-    while (*j1 > *j0 && source(g, *j1 - 1, k) >= g->w) --*j1;
+    while (*j1 > *j0 && conv_source(g, *j1 - 1, k) >= g->w) --*j1;
 }
 
 /* dw[o][l] += sum over one row of outputs of dz[j][o] * x[j][l] for up to 4 outputs and LANES
@@ -268,14 +216,14 @@ static void weight_gradient_rows(const Conv *g, const REAL *x, const REAL *dz, i
     size_t filter = (size_t)g->kh * g->kw * g->gi, x_step = (size_t)g->stride * g->ci;
     int group = first / g->go;
     for (int row = 0; row < g->n * g->ho; row++) {
-        int h = source(g, row % g->ho, kh);
+        int h = conv_source(g, row % g->ho, kh);
         if (h < 0 || h >= g->h) continue;
         const REAL *x_row = x + ((size_t)(row / g->ho) * g->h + h) * g->w * g->ci + group * g->gi;
         for (int kw = 0; kw < g->kw; kw++) {
             int j0, j1;
             valid_columns(g, kw, &j0, &j1);
             if (j1 <= j0) continue;
-            const REAL *from = x_row + (size_t)source(g, j0, kw) * g->ci;
+            const REAL *from = x_row + (size_t)conv_source(g, j0, kw) * g->ci;
             const REAL *dz_row = dz + ((size_t)row * g->wo + j0) * g->co + first;
             REAL *to = dw + first * filter + (size_t)(kh * g->kw + kw) * g->gi;
             for (int l = 0; l < g->gi; l += LANES)
@@ -309,11 +257,11 @@ static void weight_gradient_channels(const Conv *g, const REAL *x, const REAL *d
         int j0, j1;
         valid_columns(g, tap % g->kw, &j0, &j1);
         for (int row = 0; row < g->n * g->ho; row++) {
-            int h = source(g, row % g->ho, tap / g->kw);
+            int h = conv_source(g, row % g->ho, tap / g->kw);
             if (h < 0 || h >= g->h) continue;
             REAL sum[SUM_LANES] = {0};
             for (int j = j0; j < j1; j++) {
-                int w = source(g, j, tap % g->kw);
+                int w = conv_source(g, j, tap % g->kw);
                 const REAL *d = dz + ((size_t)row * g->wo + j) * c + first;
                 const REAL *v = x + (((size_t)(row / g->ho) * g->h + h) * g->w + w) * c + first;
                 for (int l = 0; l < lanes; l++) sum[l] += d[l] * v[l];
@@ -339,7 +287,7 @@ static void bias_gradient(const Conv *g, const REAL *dz, REAL *db, bool add) {
 static void own_backward(const Conv *g, const Call *c, REAL *packed) {
     const REAL *x = c->in[0].data, *dz = c->dout[0].data;
     REAL *dx = c->din[0].data, *dw = c->din[1].data;
-    if (dx && output_size(g)) {
+    if (dx && conv_size(g)) {
         pack(g, backward_packing(g), false, c->in[1].data, packed);
         PARALLEL_FOR
         for (int row = 0; row < g->n * g->h; row++)
@@ -360,16 +308,13 @@ static void own_backward(const Conv *g, const Call *c, REAL *packed) {
 static void activation_gradient(const Conv *g, const REAL *restrict value, REAL *restrict dz,
                                 REAL *restrict dr, bool add) {
     enum { BLOCK = 4096 };
-    size_t size = output_size(g), blocks = (size + BLOCK - 1) / BLOCK;
+    size_t size = conv_size(g), blocks = (size + BLOCK - 1) / BLOCK;
     if (g->act == ACT_NONE && !dr) return;
     PARALLEL_FOR
     for (size_t block = 0; block < blocks; block++) {
         size_t begin = block * BLOCK, end = size - begin < BLOCK ? size : begin + BLOCK;
         if (g->act == ACT_SILU)
-            for (size_t i = begin; i < end; i++) {
-                REAL s = 1 / (1 + exp(-value[i]));
-                dz[i] *= s * (1 + value[i] * (1 - s));
-            }
+            for (size_t i = begin; i < end; i++) dz[i] *= conv_silu_slope(value[i]);
         else if (g->act != ACT_NONE) {
             REAL below = g->act == ACT_LEAKY ? g->slope : 0;
             for (size_t i = begin; i < end; i++) dz[i] = value[i] > 0 ? dz[i] : below * dz[i];
@@ -387,7 +332,7 @@ static void activation_gradient(const Conv *g, const REAL *restrict value, REAL 
 enum { PRODUCT_PIXELS = 512 };
 
 static bool is_product(const Conv *g) {
-    return onednn_usable(sizeof(REAL)) && output_size(g) && g->kh == 1 && g->kw == 1 &&
+    return onednn_usable(sizeof(REAL)) && conv_size(g) && g->kh == 1 && g->kw == 1 &&
            g->stride == 1 && !g->pad && g->groups == 1;
 }
 
@@ -418,7 +363,7 @@ static void product_backward(const Conv *g, const Call *c) {
 
 /* Bytes of the value before the activation, at the start of the workspace of SILU's backward. */
 static size_t value_bytes(const Conv *g) {
-    return g->act == ACT_SILU ? (output_size(g) * sizeof(REAL) + 63) / 64 * 64 : 0;
+    return g->act == ACT_SILU ? (conv_size(g) * sizeof(REAL) + 63) / 64 * 64 : 0;
 }
 
 static size_t own_bytes(const Conv *g) {
@@ -430,13 +375,13 @@ static size_t own_bytes(const Conv *g) {
 static bool wanted(const Call *c, int i) { return shape_size(c->din[i].shape) != 0; }
 
 void KERNEL(conv_prepare)(Call *c, bool backward) {
-    Conv g = describe(c);
+    Conv g = conv_of(c);
     unsigned passes = 0;
     if (!is_product_forward(&g) && (!backward || g.act == ACT_SILU)) passes |= ONEDNN_FORWARD;
     if (!is_product(&g) && wanted(c, 0)) passes |= ONEDNN_INPUT_GRADIENT;
     if (!is_product(&g) && wanted(c, 1)) passes |= ONEDNN_WEIGHT_GRADIENT;
     size_t bytes = 0;
-    if (passes && onednn_usable(sizeof(REAL)) && output_size(&g))
+    if (passes && onednn_usable(sizeof(REAL)) && conv_size(&g))
         c->state = onednn_conv_new(c, passes, backward ? ACT_NONE : g.act, &bytes);
     if (passes && !c->state) bytes = own_bytes(&g);
     c->workspace_size = bytes + (backward ? value_bytes(&g) : 0);
@@ -457,12 +402,12 @@ static void run_forward(const Conv *g, const Call *c, REAL *y, void *workspace) 
 }
 
 void KERNEL(conv_forward)(const Call *c) {
-    Conv g = describe(c);
+    Conv g = conv_of(c);
     run_forward(&g, c, c->out[0].data, c->workspace);
 }
 
 void KERNEL(conv_backward)(const Call *c) {
-    Conv g = describe(c);
+    Conv g = conv_of(c);
     REAL *dz = c->dout[0].data, *value = c->out[0].data;
     char *rest = (char *)c->workspace + value_bytes(&g);
     if (g.act == ACT_SILU) {

@@ -242,44 +242,49 @@ GEOM void geom_axisangle_backward(const REAL *R, const REAL *dr, REAL *dR) {
 }
 
 /* The kinematic chain of one person (Loper et al. 2015): A_j = A_p R_j and t_j = A_p (J_j - J_p) +
- * t_p for parent p, R_j and J_j without one; parents come before children.  R, A [joints][9], J, t
- * [joints][3]. */
+ * t_p for parent p, R_j and J_j without one (p < 0).  R, A [joints][9], J, t [joints][3].  Joint j
+ * comes after p, and on the way back before it. */
+GEOM void geom_chain_joint(int j, int p, const REAL *R, const REAL *J, REAL *A, REAL *t) {
+    for (int i = 0; p < 0 && i < 9; i++) A[9 * j + i] = R[9 * j + i];
+    for (int i = 0; p < 0 && i < 3; i++) t[3 * j + i] = J[3 * j + i];
+    if (p < 0) return;
+    REAL bone[3];
+    for (int i = 0; i < 3; i++) bone[i] = J[3 * j + i] - J[3 * p + i];
+    geom_multiply(A + 9 * p, R + 9 * j, A + 9 * j);
+    geom_apply(A + 9 * p, bone, t + 3 * j);
+    for (int i = 0; i < 3; i++) t[3 * j + i] += t[3 * p + i];
+}
+
+/* Takes the joint's dA and dt, adds to its parent's; writes the joint's dR, adds to dJ of both. */
+GEOM void geom_chain_joint_backward(int j, int p, const REAL *R, const REAL *J, const REAL *A,
+                                    REAL *dA, REAL *dt, REAL *dR, REAL *dJ) {
+    for (int i = 0; i < 9; i++) dR[9 * j + i] = p < 0 ? dA[9 * j + i] : 0;
+    for (int i = 0; p < 0 && i < 3; i++) dJ[3 * j + i] += dt[3 * j + i];
+    if (p < 0) return;
+    REAL bone[3], dbone[3];
+    for (int i = 0; i < 3; i++) bone[i] = J[3 * j + i] - J[3 * p + i];
+    geom_add_product_at(A + 9 * p, dA + 9 * j, dR + 9 * j);
+    geom_add_product_bt(dA + 9 * j, R + 9 * j, dA + 9 * p);
+    geom_add_outer(dt + 3 * j, bone, dA + 9 * p);
+    geom_apply_transposed(A + 9 * p, dt + 3 * j, dbone);
+    for (int i = 0; i < 3; i++) {
+        dt[3 * p + i] += dt[3 * j + i];
+        dJ[3 * j + i] += dbone[i];
+        dJ[3 * p + i] -= dbone[i];
+    }
+}
+
+/* The whole chain, one joint after the other; parents come before children. */
 GEOM void geom_chain(int joints, const signed char *parent, const REAL *R, const REAL *J, REAL *A,
                      REAL *t) {
-    for (int j = 0; j < joints; j++) {
-        int p = parent[j];
-        for (int i = 0; p < 0 && i < 9; i++) A[9 * j + i] = R[9 * j + i];
-        for (int i = 0; p < 0 && i < 3; i++) t[3 * j + i] = J[3 * j + i];
-        if (p < 0) continue;
-        REAL bone[3];
-        for (int i = 0; i < 3; i++) bone[i] = J[3 * j + i] - J[3 * p + i];
-        geom_multiply(A + 9 * p, R + 9 * j, A + 9 * j);
-        geom_apply(A + 9 * p, bone, t + 3 * j);
-        for (int i = 0; i < 3; i++) t[3 * j + i] += t[3 * p + i];
-    }
+    for (int j = 0; j < joints; j++) geom_chain_joint(j, parent[j], R, J, A, t);
 }
 
 /* Takes dA and dt, changes both; writes dR, adds to dJ. */
 GEOM void geom_chain_backward(int joints, const signed char *parent, const REAL *R, const REAL *J,
                               const REAL *A, REAL *dA, REAL *dt, REAL *dR, REAL *dJ) {
-    for (int i = 0; i < 9 * joints; i++) dR[i] = 0;
-    for (int j = joints - 1; j >= 0; j--) {
-        int p = parent[j];
-        for (int i = 0; p < 0 && i < 9; i++) dR[9 * j + i] = dA[9 * j + i];
-        for (int i = 0; p < 0 && i < 3; i++) dJ[3 * j + i] += dt[3 * j + i];
-        if (p < 0) continue;
-        REAL bone[3], dbone[3];
-        for (int i = 0; i < 3; i++) bone[i] = J[3 * j + i] - J[3 * p + i];
-        geom_add_product_at(A + 9 * p, dA + 9 * j, dR + 9 * j);
-        geom_add_product_bt(dA + 9 * j, R + 9 * j, dA + 9 * p);
-        geom_add_outer(dt + 3 * j, bone, dA + 9 * p);
-        geom_apply_transposed(A + 9 * p, dt + 3 * j, dbone);
-        for (int i = 0; i < 3; i++) {
-            dt[3 * p + i] += dt[3 * j + i];
-            dJ[3 * j + i] += dbone[i];
-            dJ[3 * p + i] -= dbone[i];
-        }
-    }
+    for (int j = joints - 1; j >= 0; j--)
+        geom_chain_joint_backward(j, parent[j], R, J, A, dA, dt, dR, dJ);
 }
 
 /* camera = f, cx, cy (pixels); p in the camera frame (metres); Z is not clamped. */

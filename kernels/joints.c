@@ -4,20 +4,9 @@
 /* Parts over which the gradient is summed, whatever the number of threads. */
 enum { PARTS = 8 };
 
-static Body body_of_call(const Call *c) { return body_of(c, 2, shape_size(c->in[6].shape) > 0); }
-
-static BodyPoints parts_of_joints(const Call *c, const Body *b) {
-    return (BodyPoints){.base = c->in[4].data,
-                        .shape = c->in[5].data,
-                        .pose = c->in[6].data,
-                        .stride = 4,
-                        .betas = (size_t)b->betas,
-                        .features = (size_t)b->features};
-}
-
 void KERNEL(joints_prepare)(Call *c, bool backward) {
-    Body b = body_of_call(c);
-    size_t blocks = body_size(&b) * (size_t)body_blocks(&b) * sizeof(Lane);
+    Body b = person_of_joints(c);
+    size_t blocks = body_lanes(&b) * sizeof(Lane);
     c->workspace_size = backward ? (1 + PARTS) * blocks : blocks;
 }
 
@@ -31,7 +20,7 @@ BODY_HOT static void KERNEL(joint_forward)(const Body *b, const BodyPoints *poin
         size_t point = (size_t)b->joints * k + j;
         Lane p[3], moved[3];
         body_point(points, point, block, p);
-        body_transform(block + body_matrices(b) + 12 * j, p, points->base[4 * point + 3], moved);
+        body_transform(block + b->matrices + 12 * j, p, points->base[4 * point + 3], moved);
         for (int axis = 0; axis < 3; axis++) sum[axis] += moved[axis];
     }
     body_store(b, i, sum, out + 3 * k, step);
@@ -44,7 +33,7 @@ BODY_HOT static void KERNEL(joint_backward)(const Body *b, const BodyPoints *poi
     Lane d[3];
     body_load(b, i, dout + 3 * k, step, d);
     for (size_t j = 0; j < (size_t)b->joints; j++) {
-        size_t point = (size_t)b->joints * k + j, matrix = body_matrices(b) + 12 * j;
+        size_t point = (size_t)b->joints * k + j, matrix = (size_t)b->matrices + 12 * j;
         Lane p[3], dp[3];
         body_point(points, point, block, p);
         body_transform_back(block + matrix, d, dp);
@@ -54,21 +43,19 @@ BODY_HOT static void KERNEL(joint_backward)(const Body *b, const BodyPoints *poi
 }
 
 void KERNEL(joints_forward)(const Call *c) {
-    Body b = body_of_call(c);
-    BodyPoints points = parts_of_joints(c, &b);
+    Body b = person_of_joints(c);
     Lane *blocks = c->workspace;
-    size_t size = body_size(&b), count = (size_t)c->in[4].shape.h;
+    size_t size = (size_t)b.size, count = (size_t)c->in[4].shape.h;
     body_fill(&b, blocks, NULL);
     PARALLEL_FOR
     for (size_t k = 0; k < count; k++)
         for (int i = 0; i < body_blocks(&b); i++) KERNEL(joint_forward)
-    (&b, &points, k, i, blocks + (size_t)i * size, c->out[0].data, 3 * count);
+    (&b, &b.points, k, i, blocks + (size_t)i * size, c->out[0].data, 3 * count);
 }
 
 void KERNEL(joints_backward)(const Call *c) {
-    Body b = body_of_call(c);
-    BodyPoints points = parts_of_joints(c, &b);
-    size_t size = body_size(&b), all = size * (size_t)body_blocks(&b);
+    Body b = person_of_joints(c);
+    size_t size = (size_t)b.size, all = body_lanes(&b);
     size_t count = (size_t)c->in[4].shape.h;
     Lane *blocks = c->workspace, *parts = blocks + all;
     body_fill(&b, blocks, NULL);
@@ -77,7 +64,7 @@ void KERNEL(joints_backward)(const Call *c) {
     for (size_t part = 0; part < PARTS; part++)
         for (size_t k = count * part / PARTS; k < count * (part + 1) / PARTS; k++)
             for (int i = 0; i < body_blocks(&b); i++) KERNEL(joint_backward)
-    (&b, &points, k, i, c->dout[0].data, 3 * count, blocks + (size_t)i * size,
+    (&b, &b.points, k, i, c->dout[0].data, 3 * count, blocks + (size_t)i * size,
      parts + part * all + (size_t)i * size);
     body_end(&b, c, parts, PARTS, NULL);
 }

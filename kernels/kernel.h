@@ -1,27 +1,33 @@
-/* What every own kernel includes.  A kernel file is compiled twice: as float it is part of backend
- * `cpu`, as double (KERNEL_DOUBLE) of `ref`, the proof.
+/* What every own kernel includes.  A C kernel file is compiled twice: as float it is part of
+ * backend `cpu`, as double (KERNEL_DOUBLE) of `ref`, the proof.  CUDA files include cuda.cuh, which
+ * defines REAL and KERNEL first.
  *
  *     void KERNEL(focus_forward)(const Call *c) {
  *         const REAL *x = c->in[0].data;  // [n,h,w,c]
  *
- * Math functions come from tgmath, so exp(x) is expf for float.
+ * Math functions come from tgmath (in CUDA they are overloaded), so exp(x) is expf for float.
  */
 #ifndef KERNELS_KERNEL_H
 #define KERNELS_KERNEL_H
 
 #include "kernels/backend.h"
+#include "tensor/inline.h"
 #include "tensor/parallel.h"
 
 #include <math.h>
 #include <string.h>
+#ifndef __cplusplus
 #include <tgmath.h>
+#endif
 
+#ifndef KERNEL
 #ifdef KERNEL_DOUBLE
 #define REAL double
 #define KERNEL(name) name##_ref
 #else
 #define REAL float
 #define KERNEL(name) name##_cpu
+#endif
 #endif
 
 #define FORWARD(name) void KERNEL(name##_forward)(const Call *c);
@@ -40,8 +46,6 @@
 #undef PREPARED
 
 /* Where gradient i goes: overwritten or added to. */
-static inline void kernel_put(REAL *place, REAL value, bool add) {
-    *place = add ? *place + value : value;
-}
+INLINE void kernel_put(REAL *place, REAL value, bool add) { *place = add ? *place + value : value; }
 
 #endif

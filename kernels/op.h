@@ -25,11 +25,16 @@ enum { OP_MAX_IN = 8, OP_MAX_OUT = 3 };
 #define OUT(i) (1u << (OP_MAX_IN + (i)))
 #define ALL_IN 0xffu
 
+/* How convolutions and products multiply where the device offers a choice; numbers in memory and
+ * sums are single precision in all three.  TF32 keeps 10 bits of each factor, BF16 7. */
+typedef enum { PRECISION_TF32, PRECISION_FP32, PRECISION_BF16, PRECISIONS } Precision;
+
 typedef struct {
     const void *attr;
     Tensor in[OP_MAX_IN], out[OP_MAX_OUT];
     Tensor din[OP_MAX_IN], dout[OP_MAX_OUT];
     bool add[OP_MAX_IN];
+    Precision precision; /* the backend's */
     void *workspace;
     size_t workspace_size; /* set by prepare, bytes */
     void *state;           /* set by prepare, freed by drop */

@@ -5,20 +5,9 @@
  * parts of the mesh, so that they do not depend on the number of threads. */
 enum { PIECE = 32, PARTS = 16 };
 
-static Body body_of_call(const Call *c) { return body_of(c, 5, shape_size(c->in[4].shape) > 0); }
-
-static BodyPoints vertices(const Call *c, const Body *b) {
-    return (BodyPoints){.base = c->in[2].data,
-                        .shape = c->in[3].data,
-                        .pose = c->in[4].data,
-                        .stride = 3,
-                        .betas = (size_t)b->betas,
-                        .features = (size_t)b->features};
-}
-
 void KERNEL(skin_prepare)(Call *c, bool backward) {
-    Body b = body_of_call(c);
-    size_t blocks = body_size(&b) * (size_t)body_blocks(&b) * sizeof(Lane);
+    Body b = person_of_skin(c);
+    size_t blocks = body_lanes(&b) * sizeof(Lane);
     c->workspace_size = backward ? (1 + PARTS) * blocks : blocks;
 }
 
@@ -35,7 +24,7 @@ typedef struct {
 
 /* The blend of the joints' matrices at one vertex. */
 BODY_INLINE void blend(const Body *b, const REAL *weights, const Lane *block, Lane *m) {
-    const Lane *matrix = block + body_matrices(b);
+    const Lane *matrix = block + b->matrices;
     memset(m, 0, 12 * sizeof *m);
     for (int j = 0; j < b->joints; j++, matrix += 12)
         if (weights[j] != 0)
@@ -45,7 +34,7 @@ BODY_INLINE void blend(const Body *b, const REAL *weights, const Lane *block, La
 BODY_HOT static void KERNEL(skin_piece_forward)(const Mesh *mesh, int k, size_t first, size_t end,
                                                 REAL *out) {
     const Body *b = mesh->b;
-    const Lane *block = mesh->blocks + (size_t)k * body_size(b);
+    const Lane *block = mesh->blocks + (size_t)k * (size_t)b->size;
     for (size_t v = first; v < end; v++) {
         Lane rest[3], posed[3], m[12];
         body_point(mesh->points, v, block, rest);
@@ -59,10 +48,10 @@ BODY_HOT static void KERNEL(skin_piece_forward)(const Mesh *mesh, int k, size_t 
 BODY_HOT static void KERNEL(skin_piece_backward)(const Mesh *mesh, int k, size_t first, size_t end,
                                                  const REAL *dout, Lane *gradient) {
     const Body *b = mesh->b;
-    const Lane *block = mesh->blocks + (size_t)k * body_size(b);
+    const Lane *block = mesh->blocks + (size_t)k * (size_t)b->size;
     for (size_t v = first; v < end; v++) {
         const REAL *weights = mesh->weights + (size_t)b->joints * v;
-        Lane d[3], rest[3], drest[3], m[12], *dmatrix = gradient + body_matrices(b);
+        Lane d[3], rest[3], drest[3], m[12], *dmatrix = gradient + b->matrices;
         body_load(b, k, dout + 3 * v, 3 * mesh->count, d);
         body_point(mesh->points, v, block, rest);
         blend(b, weights, block, m);
@@ -74,9 +63,8 @@ BODY_HOT static void KERNEL(skin_piece_backward)(const Mesh *mesh, int k, size_t
 }
 
 void KERNEL(skin_forward)(const Call *c) {
-    Body b = body_of_call(c);
-    BodyPoints points = vertices(c, &b);
-    Mesh mesh = {&b, &points, c->in[7].data, (size_t)c->in[2].shape.w, c->workspace};
+    Body b = person_of_skin(c);
+    Mesh mesh = {&b, &b.points, c->in[7].data, (size_t)c->in[2].shape.w, c->workspace};
     body_fill(&b, c->workspace, c->out[1].data);
     PARALLEL_FOR
     for (size_t first = 0; first < mesh.count; first += PIECE) {
@@ -87,10 +75,9 @@ void KERNEL(skin_forward)(const Call *c) {
 }
 
 void KERNEL(skin_backward)(const Call *c) {
-    Body b = body_of_call(c);
-    BodyPoints points = vertices(c, &b);
-    Mesh mesh = {&b, &points, c->in[7].data, (size_t)c->in[2].shape.w, c->workspace};
-    size_t size = body_size(&b), all = size * (size_t)body_blocks(&b);
+    Body b = person_of_skin(c);
+    Mesh mesh = {&b, &b.points, c->in[7].data, (size_t)c->in[2].shape.w, c->workspace};
+    size_t size = (size_t)b.size, all = body_lanes(&b);
     Lane *parts = (Lane *)c->workspace + all;
     body_fill(&b, c->workspace, NULL);
     memset(parts, 0, PARTS * all * sizeof *parts);

@@ -9,17 +9,19 @@
 #ifndef TENSOR_RNG_H
 #define TENSOR_RNG_H
 
+#include "tensor/inline.h"
+
 #include <stdint.h>
 
 uint64_t rng_fnv1a(const char *text);
 uint64_t rng_stream(const char *key, uint64_t seed);
 
 /* The same for a key that is known by its hash only. */
-static inline uint64_t rng_stream_of(uint64_t hash, uint64_t seed) {
+INLINE uint64_t rng_stream_of(uint64_t hash, uint64_t seed) {
     return hash ^ seed * 0x9E3779B97F4A7C15u;
 }
 
-static inline uint64_t rng_splitmix(uint64_t x) {
+INLINE uint64_t rng_splitmix(uint64_t x) {
     x += 0x9E3779B97F4A7C15u;
     x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
     x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
@@ -27,14 +29,12 @@ static inline uint64_t rng_splitmix(uint64_t x) {
 }
 
 /* Uniform in [0, 1) with 24 bits: exact in float. */
-static inline float rng_uniform(uint64_t stream, uint64_t i) {
+INLINE float rng_uniform(uint64_t stream, uint64_t i) {
     return (float)(rng_splitmix(stream + i) >> 40) * 0x1p-24f;
 }
 
 /* Uniform in [-1, 1), exact in float. */
-static inline float rng_signed(uint64_t stream, uint64_t i) {
-    return 2 * rng_uniform(stream, i) - 1;
-}
+INLINE float rng_signed(uint64_t stream, uint64_t i) { return 2 * rng_uniform(stream, i) - 1; }
 
 /* Standard normal (Box-Muller over elements 2i and 2i+1 of the stream). */
 double rng_normal(uint64_t stream, uint64_t i);

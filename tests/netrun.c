@@ -14,7 +14,7 @@ NetRun netrun_new(const char *name, const Rule *rule, Shape input, NetRunMode mo
     succeed(net_spec(name, &run.spec));
     run.spec.no_dropout = mode != NETRUN_DROPOUT;
     succeed(net_check_input(&run.spec, input));
-    run.params = params_new(backend_find("cpu"));
+    run.params = params_new(support_backend());
     run.graph = graph_new();
     run.scope = (Scope){.graph = run.graph, .params = run.params, .train = mode != NETRUN_EVAL};
     run.x = graph_input(run.graph, "input", F32, input);
@@ -93,7 +93,7 @@ double netrun_compare(const char *name, const float *got, const float *want, siz
         sample[i] = got[i * stride];
         worst = fmax(worst, fabs((double)sample[i] - want[i]));
     }
-    support_close(name, sample, want, n, tolerance);
+    support_close(name, sample, want, n, tolerance * support_slack());
     free(sample);
     return worst;
 }

@@ -29,7 +29,7 @@ typedef struct {
 /* NETRUN_TRAIN: batch statistics, nothing dropped; NETRUN_DROPOUT: both. */
 typedef enum { NETRUN_EVAL, NETRUN_TRAIN, NETRUN_DROPOUT } NetRunMode;
 
-/* Builds the network on backend `cpu` with all parameters made. */
+/* Builds the network on support_backend with all parameters made. */
 NetRun netrun_new(const char *name, const Rule *rule, Shape input, NetRunMode mode);
 void netrun_plan(NetRun *run, const PlanOptions *options);
 void netrun_free(NetRun *run);
@@ -44,7 +44,8 @@ void netrun_write_rule(NetRun *run, const Tensor *input, const char *key, uint64
 /* A kept value in NCHW order; free it. */
 float *netrun_read(const NetRun *run, const Tensor *t);
 
-/* Fails unless got[i * stride] is want[i] within tolerance for all n; returns the worst error. */
+/* Fails unless got[i * stride] is want[i] within tolerance * support_slack for all n; returns the
+ * worst error. */
 double netrun_compare(const char *name, const float *got, const float *want, size_t n,
                       size_t stride, double tolerance);
 

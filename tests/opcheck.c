@@ -156,7 +156,7 @@ static OpBlock place(Run *r, Tensor *t, const double *values) {
 }
 
 static Run run_make(const Problem *p, const Backend *b) {
-    Run r = {.p = p, .b = b, .call = {.attr = p->c->attr}};
+    Run r = {.p = p, .b = b, .call = {.attr = p->c->attr, .precision = b->precision}};
     for (int i = 0; i < p->info->n_in; i++)
         if (p->in[i])
             r.call.in[i] =

@@ -1,7 +1,8 @@
 #include "tests/oprun.h"
 
 OpRun oprun_make(const Backend *b, OpKind op, const void *attr) {
-    return (OpRun){.arena = arena_new(), .b = b, .op = op, .call = {.attr = attr}};
+    return (OpRun){
+        .arena = arena_new(), .b = b, .op = op, .call = {.attr = attr, .precision = b->precision}};
 }
 
 void oprun_free(OpRun *r) {

@@ -23,6 +23,20 @@ const char *support_fixture(const char *relative) {
     return path;
 }
 
+const Backend *support_backend(void) {
+    const Backend *b = &backend_cpu;
+    if (getenv("CROWDREC_DEVICE") && backend_open(&(BackendChoice){0}, &b) != OK)
+        fail_msg("%s", error_reason());
+    return b;
+}
+
+double support_slack(void) {
+    static const double slack[PRECISIONS] = {
+        [PRECISION_TF32] = 200, [PRECISION_FP32] = 2, [PRECISION_BF16] = 2000};
+    const Backend *b = support_backend();
+    return b == &backend_cpu || b == &backend_ref ? 1 : slack[b->precision];
+}
+
 void support_heavy(void) {
     if (!getenv("CROWDREC_TEST_FAST")) return;
     print_message("skipped: takes long, and CROWDREC_TEST_FAST is set\n");

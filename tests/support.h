@@ -7,6 +7,7 @@
 #define TESTS_SUPPORT_H
 
 /* Before cmocka, whose macro fail() would hide the function. */
+#include "kernels/backend.h"
 #include "tensor/file.h"
 #include "tensor/tensor.h"
 
@@ -24,6 +25,14 @@ const char *support_root(void);
 /* Root joined with a relative path; skips the running test (counted) if the file is absent.  The
  * text lives until sixteen further calls. */
 const char *support_fixture(const char *relative);
+
+/* Where networks run: the cpu, or what $CROWDREC_DEVICE and $CROWDREC_PRECISION ask for (as
+ * tools/gpu-check does); the test fails when that is not there. */
+const Backend *support_backend(void);
+
+/* What a tolerance that was stated for fp32 is multiplied by on support_backend: 1 on the cpu, 2 in
+ * fp32, 200 in TF32 (10 instead of 23 bits of each factor), 2000 in bf16 (7 bits). */
+double support_slack(void);
 
 /* Skips the running test (counted) when $CROWDREC_TEST_FAST is set: for what takes minutes under a
  * sanitizer. */

@@ -217,6 +217,11 @@ static void test_bad_usage(void **state) {
          "no module 'backbone.x'"},
         {2, "forward yolox_nano --rule 1 --input rule:1:1,3,64,64 --backend gpu -o @/out.npz",
          "--backend"},
+        {5, "forward yolox_nano --rule 1 --input rule:1:1,3,64,64 --backend cuda:999 -o @/out.npz",
+         "--backend"},
+        {2, "detect " PHOTO "--device gpu", "--device"},
+        {2, "detect " PHOTO "--device cuda:x", "--device"},
+        {2, "detect " PHOTO "--precision fp16", "--precision"},
         {2,
          "forward yolox_nano --rule 1 --bbox-info @/two.npy --input rule:1:2,3,64,64 "
          "-o @/out.npz",

@@ -1,100 +1,6 @@
 /* Every op of ops.def: its rows of cases_nn.def and cases_math.def, proven by opcheck.h. */
-#include "tests/opcheck.h"
+#include "tests/opcases.h"
 #include "tests/support.h"
-
-#include "tensor/rng.h"
-
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-/* Numbers near a rotation matrix, row-major, all nine entries free.  Which component of its
- * quaternion is the largest changes from matrix to matrix. */
-static double rotation_value(uint64_t stream, size_t i) {
-    static const double quaternion[4][4] = {{0.9, 0.3, -0.2, 0.25},
-                                            {0.2, 0.9, 0.3, -0.25},
-                                            {-0.3, 0.2, 0.9, 0.25},
-                                            {0.25, -0.3, 0.2, 0.9}};
-    const double *q = quaternion[i / 9 % 4];
-    int row = (int)(i % 9) / 3, column = (int)(i % 3), other = 3 - row - column;
-    double w = q[0], cross = (column - row + 3) % 3 == 1 ? -q[1 + other % 3] : q[1 + other % 3];
-    double value = 2 * (q[1 + row] * q[1 + column] + (row == column ? w * w - 0.5 : w * cross));
-    return value + 0.02 * (double)rng_signed(stream, i);
-}
-
-/* Rows x, y, z with z between 2 and 4. */
-static double point_value(uint64_t stream, size_t i) {
-    return (i % 3 == 2 ? 3 : 0) + (double)rng_signed(stream, i);
-}
-
-/* Focal length 3 and a centre. */
-static double pinhole_value(uint64_t stream, size_t i) {
-    return (i % 3 == 0 ? 3 : 1) + 0.2 * (double)rng_signed(stream, i);
-}
-
-/* Crop camera s, tx, ty with s near 1; every third is negative. */
-static double crop_value(uint64_t stream, size_t i) {
-    double sign = i / 3 % 3 == 2 ? -1 : 1;
-    return (i % 3 == 0 ? sign : 0) + 0.2 * (double)rng_signed(stream, i);
-}
-
-/* Centre, height, image size and focal length in units of a hundred pixels. */
-static double box_value(uint64_t stream, size_t i) {
-    static const double middle[] = {3, 2, 1, 6, 4, 7};
-    return middle[i % 6] + 0.5 * (double)rng_signed(stream, i);
-}
-
-/* Six numbers of a 6D rotation: the two axes are far from parallel and from 0. */
-static double axes_value(uint64_t stream, size_t i) {
-    return (i % 6 == 0 || i % 6 == 3) + 0.3 * (double)rng_signed(stream, i);
-}
-
-/* Skinning weights: positive, their sum is near 1 for 4 joints. */
-static double weight_value(uint64_t stream, size_t i) {
-    return 0.25 + 0.2 * (double)rng_signed(stream, i);
-}
-
-/* Decoded rows of 5 + 3 columns: boxes that overlap, scores with ties. */
-static double detection_value(uint64_t stream, size_t i) {
-    double u = (double)rng_uniform(stream, i);
-    return i % 8 < 2 ? 20 * u : i % 8 < 4 ? 6 + 6 * u : floor(16 * u) / 16;
-}
-
-/* Like it, but every fifth row has a NaN or infinity. */
-static double hostile_value(uint64_t stream, size_t i) {
-    static const double bad[] = {NAN, INFINITY, -INFINITY};
-    return i / 8 % 5 == 0 && i % 8 == i / 40 % 8 ? bad[i / 8 % 3] : detection_value(stream, i);
-}
-
-/* Crop pixel to photo pixel: a little turned, partly outside; the last map is far away or not
- * finite. */
-static double map_value(uint64_t stream, size_t i) {
-    static const double upright[] = {1.3, 0.2, -3, -0.2, 1.1, -2};
-    static const double bad[] = {1e30, NAN, INFINITY, -1e30, 3, NAN};
-    return i < 12 ? upright[i % 6] + 0.1 * (double)rng_signed(stream, i) : bad[i % 6];
-}
-
-/* Learning rate, weight decay, step. */
-static double hyper_value(uint64_t stream, size_t i) {
-    static const double hyper[] = {0.01, 0.1, 3, 0};
-    (void)stream;
-    return hyper[i % 4];
-}
-
-#define OP(name, Attr, n_in, n_out, grads, reads, kernels) typedef Attr Attr_##name;
-#include "kernels/ops.def"
-#undef OP
-
-/* An attribute that a row leaves out is 0. */
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-#define UNPACK(...) __VA_ARGS__
-#define CASE(op, name, tolerance, flags, attr, ...) \
-    {OP_##op, name, tolerance, flags, &(const Attr_##op){UNPACK attr}, {__VA_ARGS__}},
-static const OpCase CASES[] = {
-#include "tests/cases_math.def"
-#include "tests/cases_nn.def"
-};
-enum { CASE_COUNT = sizeof CASES / sizeof *CASES };
 
 static void op_is_proven(void **state) {
     const OpCase *c = *state;
@@ -103,21 +9,8 @@ static void op_is_proven(void **state) {
 
 static void every_op_has_a_case(void **state) {
     (void)state;
-    for (int op = 0; op < OP_COUNT; op++) {
-        int cases = 0;
-        for (int i = 0; i < CASE_COUNT; i++) cases += CASES[i].op == (OpKind)op;
-        if (!cases) fail_msg("op %s has no case", op_info((OpKind)op)->name);
-    }
+    for (int op = 0; op < OP_COUNT; op++)
+        if (!opcases_of((OpKind)op)) fail_msg("op %s has no case", op_info((OpKind)op)->name);
 }
 
-int main(void) {
-    static struct CMUnitTest tests[CASE_COUNT + 1];
-    static char names[CASE_COUNT][128];
-    for (int i = 0; i < CASE_COUNT; i++) {
-        snprintf(names[i], sizeof names[i], "%s: %s", op_info(CASES[i].op)->name, CASES[i].name);
-        tests[i] = (struct CMUnitTest){
-            .name = names[i], .test_func = op_is_proven, .initial_state = (void *)&CASES[i]};
-    }
-    tests[CASE_COUNT] = (struct CMUnitTest)cmocka_unit_test(every_op_has_a_case);
-    return _cmocka_run_group_tests("ops", tests, CASE_COUNT + 1, NULL, NULL);
-}
+int main(void) { return opcases_run("ops", op_is_proven, every_op_has_a_case); }

@@ -102,7 +102,7 @@ static World world_new(double gain) {
     snprintf(weights, sizeof weights, "rule:cliff_hr48:1:%g:%s", gain,
              support_fixture("fixtures_body/cliff/cliff_hr48_forward.npz"));
     World w = {.people = fixture_people()};
-    if (net_open(weights, &backend_cpu, &w.net, &w.params) != OK ||
+    if (net_open(weights, support_backend(), &w.net, &w.params) != OK ||
         body_load(support_fixture("fixtures_body/smpl/body_stored.npz"),
                   support_fixture("fixtures_body/smpl/J_regressor_halpe.npy"), &w.body) != OK ||
         params_snapshot(w.params) != OK)
@@ -145,7 +145,8 @@ static void check_pass(const json_t *pass, ScheduleValue v, const IterateTerms *
                            number(pass, "pose_Loss")};
     const double got[] = {t->total, t->crowd, t->keypoints, t->betas, t->pose};
     static const char *const name[] = {"total", "crowd", "keypoints", "betas", "pose"};
-    for (int i = 0; i < 5; i++) support_close64(name[i], &got[i], &want[i], 1, tolerance * want[0]);
+    for (int i = 0; i < 5; i++)
+        support_close64(name[i], &got[i], &want[i], 1, tolerance * support_slack() * want[0]);
 }
 
 static void check_trans(const json_t *pass, const Iterator *it, double tolerance) {
@@ -156,7 +157,7 @@ static void check_trans(const json_t *pass, const Iterator *it, double tolerance
         for (size_t k = 0; k < 3; k++) {
             double got = b.trans[3 * i + k];
             double want = json_real_value(json_array_get(json_array_get(rows, i), k));
-            support_close64("translation", &got, &want, 1, tolerance);
+            support_close64("translation", &got, &want, 1, tolerance * support_slack());
         }
     iterate_bodies_free(&b);
 }
@@ -199,7 +200,8 @@ static void check_returned(const Iterator *it, const char *name, double toleranc
     assert_int_equal(iterate_bodies(it, &b), OK);
     snprintf(key, sizeof key, "%s_returned_joints", name);
     float *joints = support_floats(&f, key);
-    support_close(key, b.joints, joints, array_size(support_array(&f, key)), tolerance);
+    support_close(key, b.joints, joints, array_size(support_array(&f, key)),
+                  tolerance * support_slack());
     iterate_bodies_free(&b);
     free(joints);
     array_file_free(&f);

@@ -19,8 +19,8 @@ static const char REGRESSOR[] = "fixtures_body/smpl/J_regressor_halpe.npy";
 typedef struct {
     const Backend *backend;
     double value, gradient;
-} Precision;
-static const Precision REF = {&backend_ref, 1e-7, 1e-6}, CPU = {&backend_cpu, 1e-5, 1e-4};
+} Tolerances;
+static const Tolerances REF = {&backend_ref, 1e-7, 1e-6}, CPU = {&backend_cpu, 1e-5, 1e-4};
 
 static Body *fixture_body(void) {
     Body *body;
@@ -146,7 +146,7 @@ static void check_gradient(const Crowd *c, const Tensor *t, const ArrayFile *f, 
     free(want), free(got);
 }
 
-static void run_expected(const Precision *p, bool matrices) {
+static void run_expected(const Tolerances *p, bool matrices) {
     ArrayFile f = support_arrays(EXPECTED);
     Body *body = fixture_body();
     Crowd c = crowd_new(body, (int)support_array(&f, "pose")->dim[0], matrices, p->backend);
@@ -182,7 +182,7 @@ static void reference_in_float(void **state) {
 
 /* Zero, huge betas, half turns, angles beyond pi, angles near zero.  The stored vertices are
  * float32, up to 30 m away. */
-static void run_edges(const Precision *p) {
+static void run_edges(const Tolerances *p) {
     const double stored = 2e-6;
     ArrayFile f = support_arrays(EXPECTED);
     Body *body = fixture_body();
@@ -318,7 +318,7 @@ static void regress(const Body *body, const float *regressor, bool tables, const
     arena_free(arena);
 }
 
-static void check_contraction(const Body *body, const Precision *p) {
+static void check_contraction(const Body *body, const Tolerances *p) {
     enum { MATRICES = PEOPLE * BODY_JOINTS * 9, BETAS = PEOPLE * BODY_BETAS };
     static Outcome a, b;
     float regressor[ROWS * VERTICES];

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum { FLAG, TEXT, CHOICE, INTEGER, REAL, SIZE, PAIR, LIST } Kind;
+typedef enum { FLAG, TEXT, CHOICE, DEVICE, INTEGER, REAL, SIZE, PAIR, LIST } Kind;
 
 typedef struct {
     const char *name;
@@ -89,6 +89,15 @@ static const Option option[] = {
     {"--meshes", 0, FLAG, NULL, AT(run.meshes), 0, 0, NULL, BODIES,
      "Also writes meshes/person_0000.obj and so on."},
 
+    {"--device", 0, DEVICE, "auto|cpu|cuda[:N]", AT(run.device), 0, 0, NULL, PHOTOS,
+     "Where the networks run; N counts GPUs from 0.  `auto` takes a GPU if one can be used and "
+     "says why if not.  Default: auto."},
+    {"--precision", 0, CHOICE, "fp32|tf32|bf16", AT(run.precision), 0, 0, NULL, PHOTOS,
+     "How a GPU multiplies in convolutions; sums, losses and weights are always fp32.  Default: "
+     "tf32."},
+    {"--deterministic", 0, FLAG, NULL, AT(run.deterministic), 0, 0, NULL, PHOTOS,
+     "The same bits in every run on the same GPU, at some cost; the cpu's always are."},
+
     {"--weights", 0, TEXT, "WEIGHTS", AT(forward.weights), 0, 0, NULL, COMMAND_FORWARD,
      "Checkpoint with the network's parameters."},
     {"--rule", 0, TEXT, "SEED[:GAIN]", AT(forward.rule), 0, 0, NULL, COMMAND_FORWARD,
@@ -103,8 +112,10 @@ static const Option option[] = {
     {"--tap", 0, LIST, "NAME", AT(forward.taps), 0, 0, NULL, COMMAND_FORWARD,
      "Also writes the output of this module, by its state-dict path; `#0`, `#1` number the outputs "
      "of a module that gives a list.  May be given many times."},
-    {"--backend", 0, CHOICE, "cpu|ref", AT(forward.backend), 0, 0, NULL, COMMAND_FORWARD,
-     "`cpu` computes in single precision (default), `ref` slowly in double."},
+    {"--backend", 0, DEVICE, "cpu|ref|cuda[:N]", AT(forward.backend), 0, 0, NULL, COMMAND_FORWARD,
+     "`cpu` computes in single precision (default), `ref` slowly in double, `cuda` on GPU N."},
+    {"--precision", 0, CHOICE, "fp32|tf32|bf16", AT(forward.precision), 0, 0, NULL, COMMAND_FORWARD,
+     "How a GPU multiplies.  Default: tf32."},
     {"--output", 'o', TEXT, "FILE.npz", AT(forward.output), 0, 0, NULL, COMMAND_FORWARD,
      "Where the arrays go.  Required."},
 
@@ -156,6 +167,16 @@ static bool is_word(const char *words, const char *text) {
 /* The word itself must live on: the text in argv does. */
 static bool set_choice(const Option *o, const char *text, Arguments *a) {
     if (!is_word(o->argument, text))
+        return options_complain("%s: '%s' is not one of %s", o->name, text, o->argument);
+    *(const char **)((char *)a + o->place) = text;
+    return true;
+}
+
+/* One of the words, or cuda:N where they offer it. */
+static bool set_device(const Option *o, const char *text, Arguments *a) {
+    size_t digits = strncmp(text, "cuda:", 5) ? 0 : strspn(text + 5, "0123456789");
+    bool number = digits && digits <= 3 && !text[5 + digits];
+    if (!number && (!is_word(o->argument, text) || strchr(text, '[')) && strcmp(text, "cuda"))
         return options_complain("%s: '%s' is not one of %s", o->name, text, o->argument);
     *(const char **)((char *)a + o->place) = text;
     return true;
@@ -237,6 +258,7 @@ static bool set(const Option *o, const char *text, Arguments *a) {
     case FLAG: *(int *)((char *)a + o->place) = 1; return true;
     case TEXT: return set_text(o, text, a);
     case CHOICE: return set_choice(o, text, a);
+    case DEVICE: return set_device(o, text, a);
     case PAIR: return set_pair(o, text, a);
     case LIST: return add_tap(o, text, a);
     default: return set_number(o, text, a);

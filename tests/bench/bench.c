@@ -1,4 +1,4 @@
-/* bench: times one case and says so in one JSON line.
+/* bench: times one case on $CROWDREC_DEVICE, or the cpu, and says so in one JSON line.
  *
  *     build/tests/bench list
  *     build/tests/bench run CASE SECONDS
@@ -26,6 +26,8 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static bool is_gpu(const Backend *b) { return !strcmp(b->name, "cuda"); }
+
 static double peak_mib(void) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
@@ -52,28 +54,53 @@ static double median_seconds(const Work *work, double seconds, int *runs) {
     return taken[n / 2];
 }
 
+/* "oneDNN 2.6.3", "own kernels" or "cuda tf32". */
+static const char *backend_text(const Backend *b) {
+    static const char *const precision[PRECISIONS] = {
+        [PRECISION_TF32] = "tf32", [PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16"};
+    static char text[64];
+    const char *library = onednn_version();
+    if (is_gpu(b))
+        snprintf(text, sizeof text, "cuda %s", precision[b->precision]);
+    else if (library)
+        snprintf(text, sizeof text, "oneDNN %s", library);
+    else
+        snprintf(text, sizeof text, "own kernels");
+    return text;
+}
+
+/* What is taken: of the GPU's memory by everybody, else at most by this process. */
+static double used_mib(const Backend *b, size_t free_before) {
+    return is_gpu(b) ? ((double)free_before - (double)b->free_memory()) / 0x1p20 : peak_mib();
+}
+
 static Status run(const char *name, double seconds) {
     const Case *c = cases_find(name);
     if (!c) return fail(ERR_USAGE, "no case '%s'; `bench list` names them", name);
-    double program = peak_mib();
+    const Backend *b;
+    TRY(cases_open(&b));
+    size_t free_before = b->free_memory();
+    double program = used_mib(b, free_before);
     Work work;
     TRY(c->prepare(c, &work));
     int runs;
-    double taken = median_seconds(&work, seconds, &runs), memory = peak_mib();
-    double peak = peak_flops();
-    const char *library = onednn_version();
-    printf("{\"case\": \"%s\", \"by\": \"crowdrec %s%s\", \"threads\": %d, \"runs\": %d, "
+    double taken = median_seconds(&work, seconds, &runs), memory = used_mib(b, free_before);
+    double peak = is_gpu(b) ? 0 : peak_flops();
+    printf("{\"case\": \"%s\", \"by\": \"crowdrec %s\", \"threads\": %d, \"runs\": %d, "
            "\"seconds\": %.6g, \"gflops\": %.4g, \"gflops_limit\": %.4g, \"share\": %.3f, "
            "\"gbytes_per_second\": %.4g, \"peak_mib\": %.1f, \"program_mib\": %.1f}\n",
-           c->name, library ? "oneDNN " : "own kernels", library ? library : "", parallel_threads(),
-           runs, taken, work.flop / taken * 1e-9, peak * 1e-9, work.flop / taken / peak,
-           work.bytes / taken * 1e-9, memory, program);
+           c->name, backend_text(b), parallel_threads(), runs, taken, work.flop / taken * 1e-9,
+           peak * 1e-9, peak > 0 ? work.flop / taken / peak : 0, work.bytes / taken * 1e-9, memory,
+           program);
     return OK;
 }
 
 int main(int argc, char **argv) {
     if (argc == 2 && !strcmp(argv[1], "list")) {
-        for (int i = 0; cases_at(i); i++) puts(cases_at(i)->name);
+        const Backend *b;
+        bool gpu = cases_open(&b) == OK && is_gpu(b);
+        for (int i = 0; cases_at(i); i++)
+            if (gpu || !cases_at(i)->large) puts(cases_at(i)->name);
         return OK;
     }
     if (argc != 4 || strcmp(argv[1], "run") != 0) {

@@ -28,25 +28,49 @@ static void fill_input(Plan *plan, const Tensor *input, float low, float high) {
     free(values);
 }
 
-static void run_plan(void *plan) { plan_run(plan); }
+Status cases_open(const Backend **out) {
+    return backend_open(&(BackendChoice){.device = getenv("CROWDREC_DEVICE") ? NULL : "cpu"}, out);
+}
 
-/* A network's output, or the gradient of the output's mean for all parameters. */
+typedef struct {
+    Plan *plan;
+    const Backend *backend;
+} PlanRun;
+
+static void run_plan(void *context) {
+    const PlanRun *run = context;
+    plan_run(run->plan);
+    run->backend->sync();
+}
+
+static Work work_of(Plan *plan, const Backend *backend) {
+    static PlanRun run;
+    run = (PlanRun){plan, backend};
+    return (Work){run_plan, &run, plan_flops(plan), 0};
+}
+
+static const UpdateAttr ADAMW = {.kind = UPDATE_ADAMW};
+
+/* A network's output, the gradient of the output's mean for all parameters, and an update. */
 static Status net_case(const Case *c, Work *out) {
-    const Backend *cpu = backend_find("cpu");
+    const Backend *b;
     NetSpec spec;
     Params *params;
-    TRY(net_open(c->net, cpu, &spec, &params));
+    TRY(cases_open(&b));
+    TRY(net_open(c->net, b, &spec, &params));
     Graph *g = graph_new();
     Scope m = {.graph = g, .params = params};
     Tensor *x = graph_input(g, "input", F32, (Shape){c->n, c->height, c->width, 3});
     NetOutput y = net_build(&spec, &m, x, NULL);
     Tensor *result = y.feature ? y.feature : y.raw;
     PlanOptions options = {.keep = &result, .keeps = 1};
-    if (c->backward) options.loss = mean(&m, result, AXES_ALL);
+    if (c->pass != FORWARD) options.loss = mean(&m, result, AXES_ALL);
+    if (c->pass == STEP) options.update = &ADAMW;
     Plan *plan;
-    TRY(plan_new(g, cpu, &options, &plan));
+    TRY(plan_new(g, b, &options, &plan));
+    if (c->pass == STEP) plan_hyper(plan, 1e-5, 0.01, 1);
     fill_input(plan, x, 0, 1);
-    *out = (Work){run_plan, plan, plan_flops(plan), 0};
+    *out = work_of(plan, b);
     return OK;
 }
 
@@ -101,31 +125,49 @@ static Status made_up_body(Body **out) {
 
 /* All vertices of n people, or the gradient of their Halpe joints' mean for pose and shape. */
 static Status body_case(const Case *c, Work *out) {
-    const Backend *cpu = backend_find("cpu");
+    const Backend *b;
     Body *body;
+    TRY(cases_open(&b));
     TRY(made_up_body(&body));
     Graph *g = graph_new();
     Scope m = {.graph = g};
     Tensor *pose = graph_input(g, "pose", F32, (Shape){c->n, 1, BODY_JOINTS, 9});
     Tensor *betas = graph_input(g, "betas", F32, (Shape){c->n, 1, 1, BODY_BETAS});
-    Tensor *points =
-        c->backward ? body_halpe(&m, body, pose, betas) : body_vertices(&m, body, pose, betas);
+    Tensor *points = c->pass != FORWARD ? body_halpe(&m, body, pose, betas)
+                                        : body_vertices(&m, body, pose, betas);
     PlanOptions options = {.keep = &points, .keeps = 1};
     Tensor *inputs[] = {pose, betas};
-    if (c->backward) {
+    if (c->pass != FORWARD) {
         options.loss = mean(&m, points, AXES_ALL);
         options.wrt = inputs;
         options.wrts = 2;
     }
     Plan *plan;
-    TRY(plan_new(g, cpu, &options, &plan));
+    TRY(plan_new(g, b, &options, &plan));
     fill_input(plan, pose, -1, 1);
     fill_input(plan, betas, -1, 1);
-    *out = (Work){run_plan, plan, plan_flops(plan), 0};
+    *out = work_of(plan, b);
     return OK;
 }
 
-static void run_update(void *call) { backend_find("cpu")->op[OP_update].forward(call); }
+typedef struct {
+    Call call;
+    const Backend *backend;
+} UpdateRun;
+
+static void run_update(void *context) {
+    const UpdateRun *run = context;
+    run->backend->op[OP_update].forward(&run->call);
+    run->backend->sync();
+}
+
+static Status on_device(const Backend *b, float *values, size_t n, Tensor *out) {
+    *out = (Tensor){.shape = {1, 1, 1, (int)n}, .data = b->alloc(n * sizeof *values)};
+    if (!out->data) return fail(ERR_MEMORY, "%s: no memory for %zu numbers", b->name, n);
+    b->write(out->data, values, n * sizeof *values);
+    free(values);
+    return OK;
+}
 
 /* One AdamW step over as many numbers as the mesh net has. */
 static Status adamw_case(const Case *c, Work *out) {
@@ -133,28 +175,38 @@ static Status adamw_case(const Case *c, Work *out) {
     static UpdateRange all = {0, 0};
     all.size = ADAMW_NUMBERS;
     static UpdateAttr attr = {.kind = UPDATE_ADAMW, .ranges = 1, .range = &all};
-    static float hyper[4] = {1e-5f, 0.01f, 1, 0};
-    static Call call = {.attr = &attr};
+    static UpdateRun run = {.call = {.attr = &attr}};
+    const Backend *b;
+    TRY(cases_open(&b));
+    run.backend = b;
     for (int i = 0; i < 4; i++)
-        call.in[i] = (Tensor){.shape = {1, 1, 1, (int)ADAMW_NUMBERS},
-                              .data = numbers(ADAMW_NUMBERS, i < 2 ? -1.f : 0.f, 1.f)};
-    call.in[4] = (Tensor){.shape = {1, 1, 1, 4}, .data = hyper};
+        TRY(on_device(b, numbers(ADAMW_NUMBERS, i < 2 ? -1.f : 0.f, 1.f), ADAMW_NUMBERS,
+                      &run.call.in[i]));
+    float *hyper = numbers(4, 0, 0);
+    memcpy(hyper, (const float[]){1e-5f, 0.01f, 1, 0}, 4 * sizeof *hyper);
+    TRY(on_device(b, hyper, 4, &run.call.in[4]));
     /* Reads weight, gradient, m, v; writes weight, m, v. */
-    *out = (Work){run_update, &call, 0, 7.0 * sizeof(float) * (double)ADAMW_NUMBERS};
+    *out = (Work){run_update, &run, 0, 7.0 * sizeof(float) * (double)ADAMW_NUMBERS};
     return OK;
 }
 
 #define HRNET net_case, "rule:hrnet_w48:1"
 static const Case CASES[] = {
-    {"hrnet_w48 forward n=1", HRNET, 1, 256, 192, false},
-    {"hrnet_w48 forward n=8", HRNET, 8, 256, 192, false},
-    {"hrnet_w48 forward+backward n=1", HRNET, 1, 256, 192, true},
-    {"hrnet_w48 forward+backward n=8", HRNET, 8, 256, 192, true},
-    {"yolox_x 640 forward n=1", net_case, "rule:yolox_x:1", 1, 640, 640, false},
-    {"fastpose forward n=8", net_case, "rule:fastpose_res50_halpe26:1", 8, 256, 192, false},
-    {"smpl joints forward+backward n=50", body_case, NULL, 50, 0, 0, true},
-    {"smpl vertices forward n=50", body_case, NULL, 50, 0, 0, false},
-    {"adamw 79M", adamw_case, NULL, 0, 0, 0, false},
+    {"hrnet_w48 forward n=1", HRNET, 1, 256, 192, FORWARD, false},
+    {"hrnet_w48 forward n=8", HRNET, 8, 256, 192, FORWARD, false},
+    {"hrnet_w48 forward+backward n=1", HRNET, 1, 256, 192, BACKWARD, false},
+    {"hrnet_w48 forward+backward n=8", HRNET, 8, 256, 192, BACKWARD, false},
+    {"hrnet_w48 forward+backward n=50", HRNET, 50, 256, 192, BACKWARD, true},
+    {"hrnet_w48 forward n=50", HRNET, 50, 256, 192, FORWARD, true},
+    {"hrnet_w48 refinement step n=8", HRNET, 8, 256, 192, STEP, true},
+    {"hrnet_w48 refinement step n=50", HRNET, 50, 256, 192, STEP, true},
+    {"yolox_x 800x1440 forward n=1", net_case, "rule:yolox_x:1", 1, 800, 1440, FORWARD, true},
+    {"yolox_x 640 forward n=1", net_case, "rule:yolox_x:1", 1, 640, 640, FORWARD, false},
+    {"fastpose forward n=8", net_case, "rule:fastpose_res50_halpe26:1", 8, 256, 192, FORWARD,
+     false},
+    {"smpl joints forward+backward n=50", body_case, NULL, 50, 0, 0, BACKWARD, false},
+    {"smpl vertices forward n=50", body_case, NULL, 50, 0, 0, FORWARD, false},
+    {"adamw 79M", adamw_case, NULL, 0, 0, 0, FORWARD, false},
 };
 
 const Case *cases_at(int i) { return i < (int)(sizeof CASES / sizeof *CASES) ? &CASES[i] : NULL; }

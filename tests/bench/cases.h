@@ -10,7 +10,7 @@
 #ifndef BENCH_CASES_H
 #define BENCH_CASES_H
 
-#include "tensor/error.h"
+#include "kernels/backend.h"
 
 #include <stdbool.h>
 
@@ -26,8 +26,12 @@ typedef struct Case {
     Status (*prepare)(const struct Case *c, Work *out);
     const char *net; /* "rule:NET:SEED" */
     int n, height, width;
-    bool backward;
+    enum { FORWARD, BACKWARD, STEP } pass; /* STEP: and an update by AdamW */
+    bool large;                            /* listed for a GPU only */
 } Case;
+
+/* Where the cases run, $CROWDREC_DEVICE and $CROWDREC_PRECISION or the cpu. */
+Status cases_open(const Backend **out);
 
 const Case *cases_at(int i); /* NULL behind the last one */
 const Case *cases_find(const char *name);

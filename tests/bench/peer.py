@@ -5,9 +5,13 @@
     peer.py parameters                           numbers that learn, per net
 
 Weights are PyTorch's initial ones; norms are in eval mode and everything learns, as in a refinement.
+With CROWDREC_DEVICE=cuda everything is on the GPU and the variants are a precision, a layout and how
+the step runs: "tf32+channels_last+graph".
 """
 
+import contextlib
 import json
+import os
 import resource
 import statistics
 import sys
@@ -25,6 +29,9 @@ def conv_norm(c_in, c_out, k=1, stride=1, act=None, bias=False, eps=1e-5):
 
 def conv_relu(c_in, c_out, k=1, stride=1, bias=False):
     return conv_norm(c_in, c_out, k, stride, nn.ReLU(inplace=True), bias)
+
+
+DEVICE = "cuda" if os.environ.get("CROWDREC_DEVICE", "cpu").startswith("cuda") else "cpu"
 
 
 # HRNet-W48, classification form: the backbone of the mesh net.
@@ -271,7 +278,7 @@ class Body(nn.Module):
         n = len(betas)
         shaped = self.template + torch.einsum("nb,vab->nva", betas, self.shapes)
         joints = torch.einsum("jv,nva->nja", self.regressor, shaped)
-        feature = (rotations[:, 1:] - torch.eye(3)).reshape(n, -1)
+        feature = (rotations[:, 1:] - torch.eye(3, device=betas.device)).reshape(n, -1)
         posed = shaped + (feature @ self.poses).view(n, -1, 3)
         chain = []
         for j, parent in enumerate(self.PARENTS):
@@ -286,27 +293,59 @@ class Body(nn.Module):
         return torch.einsum("nvab,nvb->nva", skin[..., :3], posed) + skin[..., 3]
 
 
-def net_case(make, n, height, width, backward, variant):
-    model = make().eval()
-    x = torch.rand(n, 3, height, width)
-    if variant == "channels_last":
+def graphed(step):
+    """The step as one CUDA graph, captured after three warm-up runs on a side stream."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def net_case(make, n, height, width, what, variant):
+    words = variant.split("+")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = "tf32" in words
+    torch.backends.cudnn.benchmark = True
+    model = make().eval().to(DEVICE)
+    x = torch.rand(n, 3, height, width, device=DEVICE)
+    if "channels_last" in words:
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+    run = torch.compile(model) if "compile" in words else model
+
+    def precision():
+        if "bf16" not in words:
+            return contextlib.nullcontext()
+        return torch.autocast(DEVICE, torch.bfloat16, cache_enabled="graph" not in words)
 
     def forward():
-        with torch.inference_mode():
-            model(x)
+        with torch.no_grad() if "graph" in words else torch.inference_mode(), precision():
+            run(x)
 
     def forward_backward():
         model.zero_grad(set_to_none=True)
-        model(x).mean().backward()
+        with precision():
+            loss = run(x).float().mean()
+        loss.backward()
 
-    return forward_backward if backward else forward
+    def update():
+        forward_backward()
+        optimizer.step()
+
+    if what == "step":
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True, capturable=True)
+    step = {"forward": forward, "backward": forward_backward, "step": update}[what]
+    return graphed(step) if "graph" in words else step
 
 
 def body_case(n, joints_backward, variant):
-    body = Body()
-    rotations = torch.eye(3).repeat(n, 24, 1, 1) + 0.01 * torch.rand(n, 24, 3, 3)
-    betas = torch.rand(n, 10)
+    body = Body().to(DEVICE)
+    rotations = (torch.eye(3).repeat(n, 24, 1, 1) + 0.01 * torch.rand(n, 24, 3, 3)).to(DEVICE)
+    betas = torch.rand(n, 10, device=DEVICE)
 
     def vertices():
         with torch.inference_mode():
@@ -320,20 +359,32 @@ def body_case(n, joints_backward, variant):
 
 
 def adamw_case(size, variant):
-    weights = nn.Parameter(torch.rand(size))
-    weights.grad = torch.rand(size)
+    weights = nn.Parameter(torch.rand(size, device=DEVICE))
+    weights.grad = torch.rand(size, device=DEVICE)
     how = {"fused": True} if variant == "fused" else {"foreach": variant == "foreach"}
     return torch.optim.AdamW([weights], lr=1e-5, **how).step
 
 
 LAYOUTS = ["default", "channels_last"]
+if DEVICE == "cuda":
+    LAYOUTS = [
+        f"{precision}+{layout}{how}"
+        for precision in ("tf32", "bf16")
+        for layout in ("default", "channels_last")
+        for how in ("", "+graph", "+compile", "+compile+graph")
+    ]
 CASES = {
-    "hrnet_w48 forward n=1": (LAYOUTS, net_case, HRNet, 1, 256, 192, False),
-    "hrnet_w48 forward n=8": (LAYOUTS, net_case, HRNet, 8, 256, 192, False),
-    "hrnet_w48 forward+backward n=1": (LAYOUTS, net_case, HRNet, 1, 256, 192, True),
-    "hrnet_w48 forward+backward n=8": (LAYOUTS, net_case, HRNet, 8, 256, 192, True),
-    "yolox_x 640 forward n=1": (LAYOUTS, net_case, YOLOX, 1, 640, 640, False),
-    "fastpose forward n=8": (LAYOUTS, net_case, FastPose, 8, 256, 192, False),
+    "hrnet_w48 forward n=1": (LAYOUTS, net_case, HRNet, 1, 256, 192, "forward"),
+    "hrnet_w48 forward n=8": (LAYOUTS, net_case, HRNet, 8, 256, 192, "forward"),
+    "hrnet_w48 forward+backward n=1": (LAYOUTS, net_case, HRNet, 1, 256, 192, "backward"),
+    "hrnet_w48 forward+backward n=8": (LAYOUTS, net_case, HRNet, 8, 256, 192, "backward"),
+    "hrnet_w48 forward+backward n=50": (LAYOUTS, net_case, HRNet, 50, 256, 192, "backward"),
+    "hrnet_w48 refinement step n=8": (LAYOUTS, net_case, HRNet, 8, 256, 192, "step"),
+    "hrnet_w48 refinement step n=50": (LAYOUTS, net_case, HRNet, 50, 256, 192, "step"),
+    "hrnet_w48 forward n=50": (LAYOUTS, net_case, HRNet, 50, 256, 192, "forward"),
+    "yolox_x 800x1440 forward n=1": (LAYOUTS, net_case, YOLOX, 1, 800, 1440, "forward"),
+    "yolox_x 640 forward n=1": (LAYOUTS, net_case, YOLOX, 1, 640, 640, "forward"),
+    "fastpose forward n=8": (LAYOUTS, net_case, FastPose, 8, 256, 192, "forward"),
     "smpl joints forward+backward n=50": (["default"], body_case, 50, True),
     "smpl vertices forward n=50": (["default"], body_case, 50, False),
     "adamw 79M": (["default", "foreach", "fused"], adamw_case, 78893405),
@@ -341,6 +392,8 @@ CASES = {
 
 
 def peak_mib():
+    if DEVICE == "cuda":
+        return torch.cuda.max_memory_reserved() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -350,11 +403,14 @@ def measure(case, variant, threads, seconds):
     before = peak_mib()
     _, make, *arguments = CASES[case]
     step = make(*arguments, variant)
+    wait = torch.cuda.synchronize if DEVICE == "cuda" else lambda: None
     step()
+    wait()
     times = []
     while len(times) < 3 or sum(times) < seconds:
         begin = time.perf_counter()
         step()
+        wait()
         times.append(time.perf_counter() - begin)
     return {
         "case": case,

@@ -1,25 +1,11 @@
 /* Kernels broken on purpose, to see that the operator tests notice.  The linker's --wrap puts each
  * of these in place of the kernel of that name; $CROWDREC_BREAK chooses the one that misbehaves,
  * and only that op's tests run.  The Makefile reads the names off the rows below: one line each. */
-#include "kernels/backend.h"
+#include "tests/broken/choose.h"
 #include "tensor/parallel.h"
-#include "tests/support.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* Before main: "conv_forward_cpu" leaves the tests whose names begin with "conv:". */
-__attribute__((constructor)) static void choose_tests(void) {
-    static char pattern[64];
-    const char *kernel = getenv("CROWDREC_BREAK");
-    if (!kernel) return;
-    snprintf(pattern, sizeof pattern, "%.*s:*", (int)strcspn(kernel, "_"), kernel);
-    cmocka_set_test_filter(pattern);
-}
-
-typedef void Kernel(const Call *call);
 
 static float *last_output(const Call *c) {
     return (float *)c->out[0].data + shape_size(c->out[0].shape) - 1;
@@ -70,16 +56,6 @@ static void gradient_forgotten(Kernel *real, const Call *c) {
     real(c);
     if (c->din[1].data) memset(c->din[1].data, 0, shape_size(c->din[1].shape) * sizeof(float));
 }
-
-#define BREAK(name, how)                               \
-    Kernel __real_##name, __wrap_##name;               \
-    void __wrap_##name(const Call *c) {                \
-        const char *chosen = getenv("CROWDREC_BREAK"); \
-        if (chosen && !strcmp(chosen, #name))          \
-            how(__real_##name, c);                     \
-        else                                           \
-            __real_##name(c);                          \
-    }
 
 // clang-format off
 BREAK(conv_forward_cpu, one_in_a_thousand_off)

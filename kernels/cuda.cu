@@ -1,0 +1,273 @@
+/* Backend `cuda`: a GPU's memory, its one stream, capture, and the op table; and the plugin's door.
+ *
+ * A device that fails in the middle of a job cannot be mended from here: one line, and the program
+ * ends with the status of an unusable device.
+ */
+#include "kernels/cuda.cuh"
+
+extern "C" {
+#include "kernels/cublas_gemm.h"
+#include "kernels/cudnn_conv.h"
+#include "kernels/plugin.h"
+#include "tensor/log.h"
+}
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* SMALL bytes ride in a launch's arguments, larger ones pass through STAGES pinned buffers, so that
+ * the host's memory is free again when write returns and copies overlap with what fills them. */
+enum { SMALL = 64, STAGES = 2 };
+static const size_t STAGE_BYTES = (size_t)4 << 20;
+
+typedef struct {
+    unsigned char byte[SMALL];
+} Small;
+
+typedef struct {
+    void *host;
+    cudaEvent_t used; /* the copy out of it is done */
+} Stage;
+
+static int the_device = -1;
+static cudaStream_t the_stream;
+static bool capturing;
+static Stage stage[STAGES];
+static unsigned next_stage;
+
+void cuda_broken(const char *what, const char *why) {
+    log_error("cuda:%d: %s: %s", the_device, what, why);
+    exit(ERR_DEVICE);
+}
+
+static void must(cudaError_t error, const char *what) {
+    if (error != cudaSuccess) cuda_broken(what, cudaGetErrorString(error));
+}
+
+cudaStream_t cuda_stream(void) { return the_stream; }
+
+void cuda_launched(const char *kernel) { must(cudaGetLastError(), kernel); }
+
+/* --- memory --- */
+
+static void *alloc(size_t bytes) {
+    void *p = NULL;
+    cudaError_t error = cudaMalloc(&p, bytes ? bytes : 1);
+    if (error == cudaErrorMemoryAllocation) {
+        (void)cudaGetLastError();
+        return NULL;
+    }
+    must(error, "alloc");
+    return p;
+}
+
+static void release(void *p) { must(cudaFree(p), "release"); }
+
+static __global__ void put_bytes(unsigned char *to, Small from, int bytes) {
+    if ((int)threadIdx.x < bytes) to[threadIdx.x] = from.byte[threadIdx.x];
+}
+
+static void write_small(void *to, const void *from_host, size_t bytes) {
+    Small small = {};
+    memcpy(small.byte, from_host, bytes);
+    LAUNCH(put_bytes, 1, SMALL, 0, (unsigned char *)to, small, (int)bytes);
+}
+
+static void write_stage(char *to, const char *from_host, size_t bytes) {
+    Stage *s = &stage[next_stage++ % STAGES];
+    must(cudaEventSynchronize(s->used), "write");
+    memcpy(s->host, from_host, bytes);
+    must(cudaMemcpyAsync(to, s->host, bytes, cudaMemcpyHostToDevice, the_stream), "write");
+    must(cudaEventRecord(s->used, the_stream), "write");
+}
+
+static void write(void *to, const void *from_host, size_t bytes) {
+    if (bytes && bytes <= SMALL) {
+        write_small(to, from_host, bytes);
+        return;
+    }
+    CHECK(!bytes || !capturing, "%zu bytes written while capturing, at most %d can be", bytes,
+          SMALL);
+    for (size_t at = 0; at < bytes; at += STAGE_BYTES) {
+        size_t part = bytes - at < STAGE_BYTES ? bytes - at : STAGE_BYTES;
+        write_stage((char *)to + at, (const char *)from_host + at, part);
+    }
+}
+
+static void sync(void) { must(cudaStreamSynchronize(the_stream), "work"); }
+
+static void read(void *to_host, const void *from, size_t bytes) {
+    if (bytes)
+        must(cudaMemcpyAsync(to_host, from, bytes, cudaMemcpyDeviceToHost, the_stream), "read");
+    sync();
+}
+
+static void fill(void *to, int byte, size_t bytes) {
+    if (bytes) must(cudaMemsetAsync(to, byte, bytes, the_stream), "fill");
+}
+
+static size_t free_memory(void) {
+    size_t available, total;
+    must(cudaMemGetInfo(&available, &total), "free memory");
+    return available;
+}
+
+/* --- capture --- */
+
+static void capture_begin(void) {
+    must(cudaStreamBeginCapture(the_stream, cudaStreamCaptureModeRelaxed), "capture");
+    capturing = true;
+}
+
+static void *capture_end(void) {
+    cudaGraph_t graph;
+    cudaGraphExec_t ready;
+    capturing = false;
+    must(cudaStreamEndCapture(the_stream, &graph), "capture");
+    must(cudaGraphInstantiate(&ready, graph, 0), "capture");
+    must(cudaGraphDestroy(graph), "capture");
+    return ready;
+}
+
+static void replay(void *graph) {
+    must(cudaGraphLaunch((cudaGraphExec_t)graph, the_stream), "replay");
+}
+
+static void graph_drop(void *graph) {
+    sync();
+    must(cudaGraphExecDestroy((cudaGraphExec_t)graph), "graph");
+}
+
+/* --- the table --- */
+
+#define FORWARD(name) CUDA(name##_forward), NULL, NULL, NULL
+#define PLAIN(name) CUDA(name##_forward), CUDA(name##_backward), NULL, NULL
+#define FORWARD_PREPARED(name) CUDA(name##_forward), NULL, CUDA(name##_prepare), CUDA(name##_drop)
+#define PREPARED(name) \
+    CUDA(name##_forward), CUDA(name##_backward), CUDA(name##_prepare), CUDA(name##_drop)
+
+#define OP(name, Attr, n_in, n_out, grads, reads, kernels) {kernels(name)},
+static const OpKernels row[OP_COUNT] = {
+#include "kernels/ops.def"
+};
+#undef OP
+
+static Backend backend[PRECISIONS];
+
+static void fill_backends(void) {
+    for (int p = 0; p < PRECISIONS; p++) {
+        Backend *b = &backend[p];
+        b->name = "cuda";
+        b->precision = (Precision)p;
+        b->real_size = sizeof(REAL);
+        b->alloc = alloc, b->release = release;
+        b->write = write, b->read = read, b->fill = fill;
+        b->sync = sync, b->free_memory = free_memory;
+        b->capture_begin = capture_begin, b->capture_end = capture_end;
+        b->replay = replay, b->graph_drop = graph_drop;
+        memcpy(b->op, row, sizeof row);
+    }
+}
+
+/* --- opening --- */
+
+static bool refuse(char reason[PLUGIN_REASON], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static bool refuse(char reason[PLUGIN_REASON], const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reason, PLUGIN_REASON, format, args);
+    va_end(args);
+    (void)cudaGetLastError();
+    return false;
+}
+
+static bool driver_answers(char reason[PLUGIN_REASON], int *devices) {
+    int driver = 0, ours = CUDART_VERSION;
+    cudaError_t error = cudaGetDeviceCount(devices);
+    (void)cudaDriverGetVersion(&driver);
+    if (error == cudaErrorInsufficientDriver)
+        return refuse(reason,
+                      "the nvidia driver is for cuda %d.%d, this build needs %d.%d; update the "
+                      "driver, or build with an older toolkit",
+                      driver / 1000, driver % 1000 / 10, ours / 1000, ours % 1000 / 10);
+    if (error == cudaErrorNoDevice || (error == cudaSuccess && !*devices))
+        return refuse(reason, "no nvidia gpu is visible on this machine");
+    if (error != cudaSuccess) return refuse(reason, "cuda: %s", cudaGetErrorString(error));
+    return true;
+}
+
+/* Whether this file's own kernels, and so all, have code that runs on the device. */
+static bool has_code(char reason[PLUGIN_REASON], int device) {
+    cudaFuncAttributes ignored;
+    cudaDeviceProp gpu;
+    cudaError_t error = cudaGetDeviceProperties(&gpu, device);
+    if (error == cudaSuccess) error = cudaSetDevice(device);
+    if (error != cudaSuccess)
+        return refuse(reason, "cuda:%d: %s", device, cudaGetErrorString(error));
+    if (cudaFuncGetAttributes(&ignored, put_bytes) == cudaSuccess) return true;
+    return refuse(reason,
+                  "cuda:%d (%s) is sm_%d%d, this build is for " CUDA_BUILT_FOR
+                  "; run: make CUDA_ARCHS=%d%d",
+                  device, gpu.name, gpu.major, gpu.minor, gpu.major, gpu.minor);
+}
+
+static bool libraries_answer(char reason[PLUGIN_REASON]) {
+    const char *cudnn = cudnn_conv_open(), *cublas = cublas_gemm_open();
+    if (!cudnn && !cublas) return true;
+    return refuse(reason, "%s cannot be used: %s", cudnn ? "cudnn" : "cublas",
+                  cudnn ? cudnn : cublas);
+}
+
+static bool make_stream(char reason[PLUGIN_REASON]) {
+    cudaError_t error = cudaStreamCreateWithFlags(&the_stream, cudaStreamNonBlocking);
+    for (int i = 0; i < STAGES && error == cudaSuccess; i++) {
+        error = cudaMallocHost(&stage[i].host, STAGE_BYTES);
+        if (error == cudaSuccess)
+            error = cudaEventCreateWithFlags(&stage[i].used, cudaEventDisableTiming);
+    }
+    return error == cudaSuccess || refuse(reason, "cuda: %s", cudaGetErrorString(error));
+}
+
+static bool open_device(int device, char reason[PLUGIN_REASON]) {
+    int devices = 0;
+    if (the_device >= 0 && device != the_device)
+        return refuse(reason, "cuda:%d is in use; a process works on one gpu", the_device);
+    if (the_device >= 0) return cudaSetDevice(device) == cudaSuccess; /* another thread's call */
+    if (!driver_answers(reason, &devices)) return false;
+    if (device >= devices)
+        return refuse(reason, "cuda:%d: there are %d gpus, the last is cuda:%d", device, devices,
+                      devices - 1);
+    if (!has_code(reason, device) || !make_stream(reason) || !libraries_answer(reason))
+        return false;
+    the_device = device;
+    fill_backends();
+    return true;
+}
+
+static const char *describe_device(void) {
+    static char text[512];
+    cudaDeviceProp gpu;
+    size_t available, total;
+    must(cudaGetDeviceProperties(&gpu, the_device), "properties");
+    must(cudaMemGetInfo(&available, &total), "free memory");
+    snprintf(text, sizeof text, "cuda:%d: %s, sm_%d%d, %.1f GiB, %.1f GiB free", the_device,
+             gpu.name, gpu.major, gpu.minor, (double)total / 0x1p30, (double)available / 0x1p30);
+    return text;
+}
+
+/* "sm_80 sm_90 and PTX; CUDA 13.0, cuDNN 9.19.0" */
+static const char *built_for(void) {
+    static char text[128];
+    snprintf(text, sizeof text, CUDA_BUILT_FOR "; CUDA %d.%d, cuDNN %s", CUDART_VERSION / 1000,
+             CUDART_VERSION % 1000 / 10, cudnn_conv_version());
+    return text;
+}
+
+extern "C" {
+extern __attribute__((visibility("default"))) const Plugin crowdrec_cuda;
+const Plugin crowdrec_cuda = {PLUGIN_INTERFACE,         built_for, open_device, describe_device,
+                              cudnn_conv_deterministic, backend};
+}

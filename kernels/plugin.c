@@ -1,0 +1,70 @@
+#include "kernels/plugin.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FILE_NAME "libcrowdrec_cuda.so"
+#define DRIVER "libcuda.so.1"
+
+/* The folder of the shared library, or else program, that this code is part of; "." if unknown. */
+static void own_folder(char folder[PATH_MAX]) {
+    static const char inside;
+    Dl_info info;
+    char self[PATH_MAX] = "";
+    const char *file = self;
+    if (dladdr(&inside, &info) && info.dli_fname && strstr(info.dli_fname, ".so"))
+        file = info.dli_fname;
+    else if (readlink("/proc/self/exe", self, sizeof self - 1) < 0)
+        file = "";
+    const char *slash = strrchr(file, '/');
+    snprintf(folder, PATH_MAX, "%.*s", slash ? (int)(slash - file) : 1, slash ? file : ".");
+}
+
+/* Where the plugin is; its bare name, for the system's search, when it is in none of our places. */
+static const char *find_file(char path[PATH_MAX + 32]) {
+    const char *given = getenv("CROWDREC_CUDA");
+    if (given && *given) return given;
+    char folder[PATH_MAX];
+    own_folder(folder);
+    snprintf(path, PATH_MAX + 32, "%s/" FILE_NAME, folder);
+    if (access(path, R_OK) == 0) return path;
+    snprintf(path, PATH_MAX + 32, "%s/../lib/" FILE_NAME, folder);
+    return access(path, R_OK) == 0 ? path : FILE_NAME;
+}
+
+static bool driver_is_there(void) {
+    void *driver = dlopen(DRIVER, RTLD_LAZY | RTLD_LOCAL);
+    if (driver) dlclose(driver);
+    return driver != NULL;
+}
+
+static Status load(const Plugin **out) {
+    char path[PATH_MAX + 32];
+    const char *file = find_file(path);
+    if (strchr(file, '/') && access(file, R_OK))
+        return fail(ERR_DEVICE, "%s: no such cuda plugin; build it with nvcc: make", file);
+    if (!driver_is_there())
+        return fail(ERR_DEVICE, "no nvidia driver on this machine (" DRIVER " is not found)");
+    void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    if (!handle && !strchr(file, '/'))
+        return fail(ERR_DEVICE, "built without cuda; install nvcc, cudnn and cublas, then: make");
+    if (!handle) return fail(ERR_DEVICE, "%s: %s", file, dlerror());
+    const Plugin *plugin = dlsym(handle, PLUGIN_SYMBOL);
+    if (plugin && plugin->interface == PLUGIN_INTERFACE) {
+        *out = plugin;
+        return OK;
+    }
+    dlclose(handle);
+    return fail(ERR_DEVICE, "%s: belongs to another version of crowdrec; run make again", file);
+}
+
+Status plugin_load(const Plugin **out) {
+    static const Plugin *plugin;
+    if (!plugin) TRY(load(&plugin));
+    *out = plugin;
+    return OK;
+}

@@ -1,0 +1,103 @@
+/* resize: outputs read up to four inputs; gradients are gathered, so that inputs are written once.
+ */
+#include "kernels/cuda.cuh"
+extern "C" {
+#include "kernels/resize.h"
+}
+
+typedef struct {
+    Sampling rows, columns;
+    unsigned c;
+} Resize;
+
+static Resize describe(const Call *c, Shape x, Shape y) {
+    ResizeKind kind = ((const ResizeAttr *)c->attr)->kind;
+    Resize r = {{kind, x.h, y.h}, {kind, x.w, y.w}, (unsigned)x.c};
+    return r;
+}
+
+/* Image, row and column of pixel i of maps of h x w. */
+typedef struct {
+    int n, row, column;
+} Pixel;
+
+static __device__ Pixel pixel_at(unsigned i, int h, int w) {
+    unsigned line = i / (unsigned)w;
+    Pixel p = {(int)(line / (unsigned)h), (int)(line % (unsigned)h), (int)(i % (unsigned)w)};
+    return p;
+}
+
+/* Pack k of the pixel (n, row, column) of maps of h x w pixels of `packs` packs. */
+static __device__ size_t pack_at(int n, int h, int w, int row, int column, unsigned packs,
+                                 unsigned k) {
+    return (((size_t)n * h + row) * w + column) * packs + k;
+}
+
+template <int N> static __device__ void add_scaled(Pack<N> &sum, Pack<N> more, REAL scale) {
+    for (int l = 0; l < N; l++) sum.v[l] += scale * more.v[l];
+}
+
+template <int N>
+static __global__ void resize_values(size_t count, Resize r, const REAL *__restrict__ x,
+                                     REAL *__restrict__ y) {
+    unsigned packs = r.c / N;
+    int h = r.rows.in, w = r.columns.in;
+    EACH(i, count) {
+        unsigned k = (unsigned)i % packs;
+        Pixel p = pixel_at((unsigned)i / packs, r.rows.out, r.columns.out);
+        Tap a = resize_tap(r.rows, p.row), b = resize_tap(r.columns, p.column);
+        Pack<N> first = pack_load<N>(x, pack_at(p.n, h, w, a.first, b.first, packs, k)), sum = {};
+        if (r.rows.kind == RESIZE_NEAREST) {
+            pack_put<N>(y, i, first, false);
+            continue;
+        }
+        add_scaled<N>(sum, first, (1 - a.t) * (1 - b.t));
+        add_scaled<N>(sum, pack_load<N>(x, pack_at(p.n, h, w, a.first, b.second, packs, k)),
+                      (1 - a.t) * b.t);
+        add_scaled<N>(sum, pack_load<N>(x, pack_at(p.n, h, w, a.second, b.first, packs, k)),
+                      a.t * (1 - b.t));
+        add_scaled<N>(sum, pack_load<N>(x, pack_at(p.n, h, w, a.second, b.second, packs, k)),
+                      a.t * b.t);
+        pack_put<N>(y, i, sum, false);
+    }
+}
+
+template <int N>
+static __global__ void resize_gradients(size_t count, Resize r, const REAL *__restrict__ dy,
+                                        REAL *__restrict__ dx, bool add) {
+    unsigned packs = r.c / N;
+    EACH(i, count) {
+        unsigned k = (unsigned)i % packs;
+        Pixel p = pixel_at((unsigned)i / packs, r.rows.in, r.columns.in);
+        int top, bottom, left, right;
+        Pack<N> sum = {};
+        resize_reach(r.rows, p.row, &top, &bottom);
+        resize_reach(r.columns, p.column, &left, &right);
+        for (int row = top; row < bottom; row++) {
+            REAL down = resize_share(r.rows, row, p.row);
+            if (down == 0) continue;
+            for (int column = left; column < right; column++) {
+                REAL scale = down * resize_share(r.columns, column, p.column);
+                size_t at = pack_at(p.n, r.rows.out, r.columns.out, row, column, packs, k);
+                if (scale != 0) add_scaled<N>(sum, pack_load<N>(dy, at), scale);
+            }
+        }
+        pack_put<N>(dx, i, sum, add);
+    }
+}
+
+void CUDA(resize_forward)(const Call *c) {
+    Resize r = describe(c, c->in[0].shape, c->out[0].shape);
+    const REAL *x = cuda_data(&c->in[0]);
+    REAL *y = cuda_data(&c->out[0]);
+    unsigned size = cuda_small(shape_size(c->out[0].shape));
+    LAUNCH_PACKS(cuda_fours(r.c, x, y), resize_values, size, r, x, y);
+}
+
+void CUDA(resize_backward)(const Call *c) {
+    Resize r = describe(c, c->din[0].shape, c->dout[0].shape);
+    const REAL *dy = cuda_data(&c->dout[0]);
+    REAL *dx = cuda_data(&c->din[0]);
+    unsigned size = cuda_small(shape_size(c->din[0].shape));
+    LAUNCH_PACKS(cuda_fours(r.c, dy, dx), resize_gradients, size, r, dy, dx, c->add[0]);
+}

@@ -1,0 +1,37 @@
+/* update: the optimisers, one launch for each part of the slabs that has a gradient. */
+#include "kernels/cuda.cuh"
+#include "kernels/update.h"
+
+/* The slabs, from the first number of a part on; m and v may be NULL where the rule has none. */
+typedef struct {
+    REAL *w, *m, *v;
+    const REAL *g;
+} Slabs;
+
+/* The learning rate and the step's number lie on the device, so that a captured step can be run
+ * again. */
+static __global__ void update_part(size_t count, UpdateAttr a, const REAL *__restrict__ hyper,
+                                   Slabs p) {
+    __shared__ UpdateStep step;
+    if (threadIdx.x == 0) step = update_step(&a, hyper);
+    __syncthreads();
+    EACH(i, count) {
+        if (a.kind == UPDATE_SGD)
+            update_sgd(&step, p.w + i, p.g[i], p.m ? p.m + i : NULL);
+        else
+            update_adam(&step, p.w + i, p.g[i], p.m + i, p.v + i);
+    }
+}
+
+void CUDA(update_forward)(const Call *c) {
+    const UpdateAttr *a = (const UpdateAttr *)c->attr;
+    REAL *w = cuda_data(&c->in[0]), *g = cuda_data(&c->in[1]);
+    REAL *m = cuda_data(&c->in[2]), *v = cuda_data(&c->in[3]);
+    for (int r = 0; r < a->ranges; r++) {
+        size_t at = a->range[r].offset, size = a->range[r].size;
+        Slabs part = {w + at, m ? m + at : NULL, v ? v + at : NULL, g + at};
+        if (size)
+            LAUNCH(update_part, cuda_blocks(size), EACH_THREADS, 0, size, *a, cuda_data(&c->in[4]),
+                   part);
+    }
+}
