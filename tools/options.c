@@ -204,7 +204,7 @@ static bool set_number(const Option *o, const char *text, Arguments *a) {
     bad = bad || (o->kind == INTEGER && value != floor(value));
     value *= factor;
     if (o->word && !strcmp(text, o->word))
-        bad = false, value = -1;
+        value = -1;
     else if (bad || !(value >= o->low && value <= o->high)) {
         if (o->kind == SIZE)
             return options_complain("%s: '%s' is no size, expected 1M to 1024T such as 6G", o->name,
