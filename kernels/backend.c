@@ -48,7 +48,7 @@ static Status open_gpu(int number, Precision precision, bool deterministic, cons
 
 Status backend_open(const BackendChoice *choice, const Backend **out) {
     const char *device = wish(choice->device, "CROWDREC_DEVICE", "auto");
-    Precision precision;
+    Precision precision = PRECISION_TF32;
     TRY(find_precision(wish(choice->precision, "CROWDREC_PRECISION", "tf32"), &precision));
     *out = backend_find(device);
     if (*out) return OK;

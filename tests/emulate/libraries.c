@@ -30,6 +30,7 @@ static void put(void *p, size_t i, bool half, double value) {
 
 struct CudnnConv {
     CudnnConvKey key;
+    CudnnConv *next;
 };
 
 static bool is_offered(const CudnnConvKey *k) {
@@ -41,14 +42,13 @@ static bool is_offered(const CudnnConvKey *k) {
 
 /* Engines live as long as the process, as cuDNN's do. */
 const CudnnConv *cudnn_conv_find(const CudnnConvKey *key) {
-    static CudnnConv known[1024];
-    static int count;
+    static CudnnConv *engines;
     if (!is_offered(key)) return NULL;
-    for (int i = 0; i < count; i++)
-        if (!memcmp(&known[i].key, key, sizeof *key)) return &known[i];
-    CHECK(count < 1024, "%d engines", count);
-    known[count].key = *key;
-    return &known[count++];
+    CudnnConv *engine = malloc(sizeof *engine);
+    CHECK(engine, "out of memory");
+    *engine = (CudnnConv){*key, engines};
+    engines = engine;
+    return engine;
 }
 
 size_t cudnn_conv_workspace(const CudnnConv *conv) {
