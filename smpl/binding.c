@@ -69,9 +69,9 @@ static void keep_four(double w[BODY_JOINTS]) {
     int kept = 0;
     for (int j = 0; j < BODY_JOINTS; j++) kept += w[j] > 0;
     for (; kept > BONES; kept--) {
-        int least = -1;
-        for (int j = 0; j < BODY_JOINTS; j++)
-            if (w[j] > 0 && (least < 0 || w[j] < w[least])) least = j;
+        int least = 0;
+        for (int j = 1; j < BODY_JOINTS; j++)
+            if (w[j] > 0 && (!(w[least] > 0) || w[j] < w[least])) least = j;
         w[least] = 0;
     }
     for (int j = 0; j < BODY_JOINTS; j++) sum += w[j];

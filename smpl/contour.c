@@ -99,7 +99,7 @@ static void march(Grid *g, const Corner corner[4]) {
     int count = 0, row = 0;
     for (int i = 0; i < 4; i++) count += inner[i] = g->value[corner[i].point] < 0;
     if (count == 0 || count == 4) return;
-    for (; row < 12; row++) {
+    for (; row < 11; row++) { /* one row fits: if no other, the last */
         bool sorted = true;
         for (int i = 0; i < 4; i++) sorted = sorted && inner[EVEN[row][i]] == (i < count);
         if (sorted) break;
