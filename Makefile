@@ -45,11 +45,17 @@ include $(CONFIG)
 endif
 INNER = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 
-# Own kernels are compiled twice: as float and, for `ref`, as double.
-ONCE = op shape backend plugin onednn
-SOURCES := $(wildcard $(patsubst %,%/*.c,tensor kernels autograd nets smpl crowdrec))
-KERNELS := $(filter-out $(ONCE:%=kernels/%.c),$(wildcard kernels/*.c))
-OBJECTS := $(SOURCES:%.c=$(O)/%.o) $(KERNELS:%.c=$(O)/%.ref.o)
+# Own kernels are compiled twice: as float and, for `ref`, as double; kernels/*.isa.c once for each
+# instruction set (kernels/isa.h).
+ONCE = op shape backend plugin onednn isa
+ISA_SOURCES := $(wildcard kernels/*.isa.c)
+ISAS := portable $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),avx2 avx512)
+ISA_FLAGS_avx2 = -mavx2 -mfma
+ISA_FLAGS_avx512 = $(ISA_FLAGS_avx2) -mavx512f -mavx512dq -mavx512vl -mavx512bw
+SOURCES := $(filter-out $(ISA_SOURCES),$(wildcard $(patsubst %,%/*.c,tensor kernels autograd nets smpl crowdrec)))
+KERNELS := $(filter-out $(ONCE:%=kernels/%.c) $(ISA_SOURCES),$(wildcard kernels/*.c))
+OBJECTS := $(SOURCES:%.c=$(O)/%.o) $(KERNELS:%.c=$(O)/%.ref.o) \
+	$(foreach i,$(ISAS),$(ISA_SOURCES:%.isa.c=$(O)/%.$(i).o))
 PROGRAM_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tools/*.c))
 CUDA_SOURCES := $(if $(NVCC),$(if $(SAN)$(findstring clang,$(CC)),,$(wildcard kernels/*.cu)))
 CUDA_OBJECTS := $(CUDA_SOURCES:%.cu=$(O)/%.cu.o)
@@ -103,6 +109,14 @@ endef
 $(O)/%.o: %.c $(CONFIG)
 	$(call COMPILE,cc)
 	@$(CC) $(FLAGS) -MMD -MP -c $< -o $@
+
+define ISA_RULE
+$(O)/kernels/%.$(1).o: kernels/%.isa.c $(CONFIG)
+	$$(call COMPILE,cc -DISA=$(1))
+	@$$(CC) $$(FLAGS) -DISA=$(1) $$(ISA_FLAGS_$(1)) -MMD -MP -c $$< -o $$@
+
+endef
+$(eval $(foreach i,$(ISAS),$(call ISA_RULE,$(i))))
 
 $(O)/kernels/%.ref.o: kernels/%.c $(CONFIG)
 	$(call COMPILE,cc -DKERNEL_DOUBLE)
@@ -265,7 +279,7 @@ lint: $(patsubst %,$(B)/lint/%.ok,$(filter-out crowdrec/stb.c,$(C_FILES)))
 $(B)/lint/%.ok: % .clang-tidy $(H_FILES) $(CONFIG)
 	@mkdir -p $(@D)
 	@echo "lint $<"
-	@clang-tidy --quiet --warnings-as-errors='*' $< -- $(CPPFLAGS) $(LANGUAGE) $(CONFIG_FLAGS) 2>$@.log || { cat $@.log; exit 1; }
+	@clang-tidy --quiet --warnings-as-errors='*' $< -- $(CPPFLAGS) $(LANGUAGE) $(if $(filter %.isa.c,$<),-DISA=portable) $(CONFIG_FLAGS) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
 # --- installation ---
