@@ -205,9 +205,11 @@ $(B)/tests/bench: $(BENCH_OBJECTS) $(O)/internal.a
 	@echo "ld $@"
 	@$(CC) $^ -o $@ $(LIBS)
 
-# The tests of the other modules stay on the cpu; test_cuda takes the plugin.
+# The tests of the other modules stay on the cpu; test_cuda takes the plugin.  No default networks
+# but where a test names them.
 run-tests: $(TESTS) $(B)/crowdrec $(PLUGIN)
-	@CROWDREC_PROGRAM=$(B)/crowdrec CROWDREC_CUDA=$(B)/libcrowdrec_cuda.so CROWDREC_DEVICE=cpu tests/run $(B)/tests $(notdir $(TESTS))
+	@CROWDREC_PROGRAM=$(B)/crowdrec CROWDREC_CUDA=$(B)/libcrowdrec_cuda.so CROWDREC_DEVICE=cpu CROWDREC_MODELS=tests \
+		tests/run $(B)/tests $(notdir $(TESTS))
 
 # The operator tests once more, each time with one kernel broken on purpose: all must fail.
 broken_names = $(shell sed -n 's/^BREAK.\([a-z0-9_]*\).*/\1/p' tests/broken/$(1) 2>/dev/null)

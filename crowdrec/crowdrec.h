@@ -114,11 +114,12 @@ typedef struct {
     CrowdrecStage until;
     const char *output; /* folder, made when absent; required */
 
-    const char *detector; /* YOLOX weights; needed without boxes and keypoints */
-    const char *pose;     /* FastPose or HRNet weights; needed for refinement without keypoints */
-    const char *mesh;     /* CLIFF weights; needed from REGRESS on */
+    /* Networks that are needed and NULL are those that come with crowdrec, if it has any. */
+    const char *detector; /* YOLOX weights, for photos without boxes and keypoints */
+    const char *pose;     /* FastPose or HRNet weights, for refinement without keypoints */
+    const char *mesh;     /* CLIFF weights, from REGRESS on */
     const char *mean;     /* npz with init_pose, init_shape, init_cam for mesh weights by rule */
-    const char *body;     /* SMPL-format body; needed from REGRESS on */
+    const char *body;     /* SMPL-format body; needed with a mesh of your own */
     const char *body_regressor; /* J_regressor_halpe.npy, [26, vertices] */
 
     const char *boxes;     /* COCO JSON that replaces detection */

@@ -2,6 +2,7 @@
 
 #include "crowdrec/camera.h"
 #include "crowdrec/coco.h"
+#include "crowdrec/defaults.h"
 #include "crowdrec/detect.h"
 #include "crowdrec/output.h"
 #include "crowdrec/photos.h"
@@ -17,7 +18,9 @@
 
 /* Models and files that all photos share.  What a run does not need is NULL. */
 typedef struct {
+    CrowdrecOptions filled; /* the user's options and what stands in for absent ones */
     const CrowdrecOptions *options;
+    char model[DEFAULTS_MODELS][PATH_MAX];
     const Backend *backend;
     CameraChoice camera;
     Coco *coco; /* boxes or keypoints of the user */
@@ -50,18 +53,50 @@ static Status need(const char *given, const char *flag, const char *what) {
     return fail(ERR_USAGE, "no %s given: %s", flag, what);
 }
 
-static Status check_options(const CrowdrecOptions *o, Pipeline *p) {
+/* A network that the user does not name is crowdrec's own. */
+static Status choose_model(Pipeline *p, DefaultsModel model, const char **given) {
+    if (*given) return OK;
+    TRY(defaults_find(model, p->model[model]));
+    *given = p->model[model];
+    return OK;
+}
+
+/* Betas mean what the body of the mesh network's training says. */
+static Status choose_body(Pipeline *p) {
+    bool own = p->model[DEFAULTS_MESH][0];
+    if (!own) return need(p->filled.body, "--body", "an SMPL-format body model");
+    if (!p->filled.body && p->filled.body_regressor)
+        return fail(ERR_USAGE, "--body-regressor: belongs to a body, give it with --body");
+    if (p->filled.body)
+        log_info("--body: the default mesh network was trained on the body of `crowdrec body`; "
+                 "give --mesh with another one");
+    return OK;
+}
+
+static Status choose_models(Pipeline *p) {
+    CrowdrecOptions *o = &p->filled;
+    if (!o->boxes && !o->keypoints) TRY(choose_model(p, DEFAULTS_DETECTOR, &o->detector));
+    if (p->poses) TRY(choose_model(p, DEFAULTS_POSE, &o->pose));
+    if (p->bodies) TRY(choose_model(p, DEFAULTS_MESH, &o->mesh));
+    if (p->bodies) TRY(choose_body(p));
+    for (int i = 0; i < DEFAULTS_MODELS; i++) {
+        if (!p->model[i][0]) continue;
+        log_info("default networks know synthetic people only; for photos bring public ones: "
+                 "--detector, --pose, --mesh, --body (README, Weights)");
+        break;
+    }
+    return OK;
+}
+
+static Status check_options(Pipeline *p) {
+    const CrowdrecOptions *o = p->options;
     p->bodies = o->until == CROWDREC_REFINE || o->until == CROWDREC_REGRESS;
     p->refines = o->until == CROWDREC_REFINE;
     p->poses = !o->keypoints && (o->until == CROWDREC_POSE || p->refines);
     TRY(need(o->output, "--output", "the folder for the results"));
     if (o->boxes && o->keypoints)
         return fail(ERR_USAGE, "--boxes and --keypoints: give one, keypoints bring their boxes");
-    if (!o->boxes && !o->keypoints)
-        TRY(need(o->detector, "--detector", "YOLOX weights, or --boxes FILE instead"));
-    if (p->poses) TRY(need(o->pose, "--pose", "FastPose or HRNet weights, or --keypoints FILE"));
-    if (p->bodies) TRY(need(o->mesh, "--mesh", "CLIFF weights"));
-    if (p->bodies) TRY(need(o->body, "--body", "an SMPL-format body model"));
+    TRY(choose_models(p));
     p->recipe = refine_recipe(o->recipe ? o->recipe : "paper");
     if (!p->recipe) return fail(ERR_USAGE, "--recipe: '%s' is not paper or released", o->recipe);
     if (o->max_iterations && o->max_iterations < o->iterations)
@@ -110,7 +145,7 @@ static Status open_bodies(Pipeline *p) {
 static Status open_all(Pipeline *p, const char *const *paths, int count) {
     const CrowdrecOptions *o = p->options;
     if (count < 1) return fail(ERR_USAGE, "no photo given");
-    TRY(check_options(o, p));
+    TRY(check_options(p));
     TRY(photos_list(paths, count, o->output, &p->photos));
     TRY(output_prepare(o->output));
     TRY(open_backend(p));
@@ -358,7 +393,8 @@ static Status run(Pipeline *p) {
 }
 
 Status pipeline_run(const char *const *paths, int count, const CrowdrecOptions *options) {
-    Pipeline p = {.options = options};
+    Pipeline p = {.filled = *options};
+    p.options = &p.filled;
     Status status = open_all(&p, paths, count);
     if (status == OK) status = run(&p);
     close_all(&p);

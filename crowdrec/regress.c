@@ -2,6 +2,7 @@
 
 #include "crowdrec/crop.h"
 #include "crowdrec/predict.h"
+#include "smpl/procedural.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +17,17 @@ struct Regressor {
     bool snapshot;
 };
 
+static Status open_body(const RegressOptions *o, Body **out) {
+    return o->body ? body_load(o->body, o->body_regressor, out) : procedural_body(out);
+}
+
 static Status open_parts(const RegressOptions *o, Regressor *r) {
     TRY(net_open(o->mesh, o->backend ? o->backend : &backend_cpu, &r->net, &r->params));
     if (r->net.kind != NET_CLIFF)
         return fail(ERR_MODEL,
                     "%s: a network '%s', expected body parameters (cliff_hr48, cliff_res50)",
                     o->mesh, r->net.name);
-    TRY(body_load(o->body, o->body_regressor, &r->body));
+    TRY(open_body(o, &r->body));
     return predict_new(&r->net, r->params, o->batch > 0 ? o->batch : 8, &r->predictor);
 }
 

@@ -20,7 +20,7 @@
 typedef struct {
     const Backend *backend;     /* NULL: cpu */
     const char *mesh;           /* checkpoint, or a rule (net_open) */
-    const char *body;           /* SMPL-format body */
+    const char *body;           /* SMPL-format body; NULL: crowdrec's own (procedural.h) */
     const char *body_regressor; /* J_regressor_halpe.npy, or NULL: from the body or its landmarks */
     int batch;                  /* people per run, 0: 8 */
 } RegressOptions;

@@ -1,5 +1,7 @@
 #include "kernels/plugin.h"
 
+#include "tensor/program.h"
+
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
@@ -10,26 +12,12 @@
 #define FILE_NAME "libcrowdrec_cuda.so"
 #define DRIVER "libcuda.so.1"
 
-/* The folder of the shared library, or else program, that this code is part of; "." if unknown. */
-static void own_folder(char folder[PATH_MAX]) {
-    static const char inside;
-    Dl_info info;
-    char self[PATH_MAX] = "";
-    const char *file = self;
-    if (dladdr(&inside, &info) && info.dli_fname && strstr(info.dli_fname, ".so"))
-        file = info.dli_fname;
-    else if (readlink("/proc/self/exe", self, sizeof self - 1) < 0)
-        file = "";
-    const char *slash = strrchr(file, '/');
-    snprintf(folder, PATH_MAX, "%.*s", slash ? (int)(slash - file) : 1, slash ? file : ".");
-}
-
 /* Where the plugin is; its bare name, for the system's search, when it is in none of our places. */
 static const char *find_file(char path[PATH_MAX + 32]) {
     const char *given = getenv("CROWDREC_CUDA");
     if (given && *given) return given;
     char folder[PATH_MAX];
-    own_folder(folder);
+    program_folder(folder);
     snprintf(path, PATH_MAX + 32, "%s/" FILE_NAME, folder);
     if (access(path, R_OK) == 0) return path;
     snprintf(path, PATH_MAX + 32, "%s/../lib/" FILE_NAME, folder);

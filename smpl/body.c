@@ -2,6 +2,7 @@
 
 #include "smpl/bodyfile.h"
 #include "smpl/contract.h"
+#include "tensor/file.h"
 #include "tensor/parallel.h"
 
 #include <math.h>
@@ -12,12 +13,12 @@
 #define REAL double
 #include "kernels/geom.h"
 
-Status body_load(const char *path, const char *halpe_regressor, Body **out) {
+Status body_read(const ArrayFile *file, const char *name, const char *halpe_regressor, Body **out) {
     Arena *arena = arena_new(), *scratch = arena_new();
     Body *b = arena_alloc(arena, sizeof *b);
     const float *halpe;
     b->arena = arena;
-    Status status = bodyfile_load(path, halpe_regressor, scratch, b, &halpe);
+    Status status = bodyfile_read(file, name, halpe_regressor, scratch, b, &halpe);
     if (status) {
         arena_free(arena);
     } else {
@@ -26,6 +27,14 @@ Status body_load(const char *path, const char *halpe_regressor, Body **out) {
         *out = b;
     }
     arena_free(scratch);
+    return status;
+}
+
+Status body_load(const char *path, const char *halpe_regressor, Body **out) {
+    ArrayFile file;
+    TRY(file_load(path, &file));
+    Status status = body_read(&file, path, halpe_regressor, out);
+    array_file_free(&file);
     return status;
 }
 

@@ -59,6 +59,10 @@ typedef struct Body {
  * halpe_regressor: .npy or .npz with a [26,v] array, or NULL.  ERR_MODEL names file, array and
  * what is wrong. */
 Status body_load(const char *path, const char *halpe_regressor, Body **out);
+
+/* The same from arrays in memory; name is what messages call them. */
+Status body_read(const ArrayFile *file, const char *name, const char *halpe_regressor, Body **out);
+
 void body_free(Body *body); /* NULL is allowed */
 
 /* rotations [n,1,24,9], betas [n,1,1,10] -> vertices [n,1,v,3].  The chain's joints come with them:

@@ -215,13 +215,10 @@ static Status own_halpe(Body *b, const ArrayFile *f, Arena *arena, const float *
     return OK;
 }
 
-Status bodyfile_load(const char *path, const char *halpe_path, Arena *scratch, Body *body,
-                     const float **halpe) {
-    ArrayFile f;
-    TRY(file_load(path, &f));
-    Status status = load_arrays(&f, body);
-    if (status == OK && !halpe_path) status = own_halpe(body, &f, scratch, halpe);
-    array_file_free(&f);
-    if (status) return error_prefix(status, "%s", path);
+Status bodyfile_read(const ArrayFile *file, const char *name, const char *halpe_path,
+                     Arena *scratch, Body *body, const float **halpe) {
+    Status status = load_arrays(file, body);
+    if (status == OK && !halpe_path) status = own_halpe(body, file, scratch, halpe);
+    if (status) return error_prefix(status, "%s", name);
     return halpe_path ? load_halpe_file(body, halpe_path, scratch, halpe) : OK;
 }

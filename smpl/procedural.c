@@ -218,7 +218,7 @@ static int64_t *make_tree(Arena *arena) {
     return out;
 }
 
-static Status write_body(const char *path, const Made *m) {
+static ArrayFile arrays(const Made *m) {
     size_t v = (size_t)m->vertices;
     float *posedirs = arena_alloc(m->arena, v * 3 * BODY_FEATURES * sizeof *posedirs);
     float *shapedirs = floats(m->arena, m->shape, v * 3 * BODY_BETAS);
@@ -241,7 +241,17 @@ static Status write_body(const char *path, const Made *m) {
         {"kintree_table", I64, 2, {2, BODY_JOINTS}, make_tree(m->arena)},
         {"f", I32, 2, {m->faces, 3}, m->face},
     };
-    return file_write_npz(path, array, sizeof array / sizeof *array);
+    ArrayFile f = {.arena = m->arena, .kind = "made up"};
+    f.count = sizeof array / sizeof *array;
+    f.array = arena_alloc(m->arena, sizeof array);
+    memcpy(f.array, array, sizeof array);
+    return f;
+}
+
+static ArrayFile make(int vertices) {
+    Made m = make_surface(vertices, arena_new());
+    make_shape(&m);
+    return arrays(&m);
 }
 
 Status procedural_write(const char *path, int vertices, ProceduralSize *made) {
@@ -249,11 +259,17 @@ Status procedural_write(const char *path, int vertices, ProceduralSize *made) {
     if (vertices < PROCEDURAL_LEAST || vertices > PROCEDURAL_MOST)
         return fail(ERR_USAGE, "a body of %d vertices is not possible, expected %d to %d", vertices,
                     PROCEDURAL_LEAST, PROCEDURAL_MOST);
-    Arena *arena = arena_new();
-    Made m = make_surface(vertices, arena);
-    make_shape(&m);
-    Status status = write_body(path, &m);
-    if (made) *made = (ProceduralSize){m.vertices, m.faces};
-    arena_free(arena);
+    ArrayFile f = make(vertices);
+    Status status = file_write_npz(path, f.array, f.count);
+    const Array *vertex = array_find(&f, "v_template"), *face = array_find(&f, "f");
+    if (made) *made = (ProceduralSize){(int)vertex->dim[0], (int)face->dim[0]};
+    array_file_free(&f);
+    return status;
+}
+
+Status procedural_body(Body **out) {
+    ArrayFile f = make(PROCEDURAL_VERTICES);
+    Status status = body_read(&f, "the made-up body", NULL, out);
+    array_file_free(&f);
     return status;
 }

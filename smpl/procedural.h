@@ -12,7 +12,7 @@
 #ifndef SMPL_PROCEDURAL_H
 #define SMPL_PROCEDURAL_H
 
-#include "tensor/error.h"
+#include "smpl/body.h"
 
 enum { PROCEDURAL_VERTICES = 6900, PROCEDURAL_LEAST = 2000, PROCEDURAL_MOST = 40000 };
 
@@ -24,5 +24,8 @@ typedef struct {
 /* Writes an npz with all arrays of SMPL's format and J_regressor_halpe.  vertices: about that many,
  * 0 for the default.  Equal bytes on every call.  made may be NULL. */
 Status procedural_write(const char *path, int vertices, ProceduralSize *made);
+
+/* The default one, as body_load would read it. */
+Status procedural_body(Body **out);
 
 #endif

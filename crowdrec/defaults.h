@@ -1,0 +1,23 @@
+/* Defaults: the networks that come with crowdrec, used where the user names none.
+ *
+ *     char path[PATH_MAX];
+ *     TRY(defaults_find(DEFAULTS_MESH, path));
+ *
+ * They are detector.safetensors, pose.safetensors and mesh.safetensors in $CROWDREC_MODELS if that
+ * is set; else in models/, ../models/ or ../share/crowdrec/models/ seen from the program or
+ * library. All three were trained on synthetic people (docs/models.md), and the mesh network on
+ * crowdrec's own body.
+ */
+#ifndef CROWDREC_DEFAULTS_H
+#define CROWDREC_DEFAULTS_H
+
+#include "tensor/error.h"
+
+#include <limits.h>
+
+typedef enum { DEFAULTS_DETECTOR, DEFAULTS_POSE, DEFAULTS_MESH, DEFAULTS_MODELS } DefaultsModel;
+
+/* ERR_USAGE names the option to give and where was looked. */
+Status defaults_find(DefaultsModel model, char path[PATH_MAX]);
+
+#endif
