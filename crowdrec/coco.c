@@ -276,6 +276,13 @@ static bool box_meets(const float *box, int width, int height) {
     return box[0] < (float)width && box[1] < (float)height && box[2] > 0 && box[3] > 0;
 }
 
+bool coco_size(const Coco *coco, const char *photo, int *width, int *height) {
+    int image = photo_image(coco, photos_name(photo), false);
+    if (image < 0) return false;
+    *width = coco->image[image].width, *height = coco->image[image].height;
+    return true;
+}
+
 Status coco_people(const Coco *coco, bool only_photo, Crowd *crowd) {
     const char *name = photos_name(crowd->photo);
     int image = photo_image(coco, name, only_photo);

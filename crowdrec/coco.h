@@ -34,6 +34,9 @@ void coco_close(Coco *coco); /* NULL is allowed */
  * the photo. */
 Status coco_people(const Coco *coco, bool only_photo, Crowd *crowd);
 
+/* Whether the file names this photo, and its size there, 0 where it does not say. */
+bool coco_size(const Coco *coco, const char *photo, int *width, int *height);
+
 /* All crowds in the annotation form, with scores: boxes only, or everybody who has keypoints (26,
  * third number the confidence).  Atomic. */
 Status coco_write(const char *path, CocoContent content, const Crowd *crowd, int count);

@@ -1,8 +1,10 @@
 #include "crowdrec/crowdrec.h"
 
+#include "crowdrec/ablation.h"
 #include "crowdrec/convert.h"
 #include "crowdrec/crowd.h"
 #include "crowdrec/doctor.h"
+#include "crowdrec/evaluate.h"
 #include "crowdrec/forward.h"
 #include "crowdrec/inspect.h"
 #include "crowdrec/pipeline.h"
@@ -42,6 +44,14 @@ void crowdrec_threads(int threads) { parallel_set_threads(threads > 1 ? threads 
 
 CrowdrecStatus crowdrec_run(const char *const *paths, int count, const CrowdrecOptions *options) {
     return (CrowdrecStatus)pipeline_run(paths, count, options);
+}
+
+CrowdrecStatus crowdrec_eval(const CrowdrecEval *options, FILE *report) {
+    return (CrowdrecStatus)evaluate_run(options, report);
+}
+
+CrowdrecStatus crowdrec_ablation(const CrowdrecAblation *options, FILE *report) {
+    return (CrowdrecStatus)ablation_run(options, report);
 }
 
 CrowdrecStatus crowdrec_forward(const CrowdrecForward *options, FILE *report) {

@@ -143,6 +143,11 @@ typedef struct {
     size_t max_mem;                 /* bytes for activations, 0: three quarters of what is free */
     int meshes;                     /* not 0: meshes/person_0000.obj ... are written */
 
+    const char *truth;      /* truth.json: the results are held against it at the end, and eval.json
+                               is written */
+    const char *truth_body; /* body of the truth; NULL: body.npz beside it, else body */
+    FILE *report;           /* where the table of that goes; may be NULL */
+
     const char *device;    /* "auto" (default), "cpu", "cuda" or "cuda:N" */
     const char *precision; /* on a GPU: "tf32" (default), "fp32" or "bf16" */
     int deterministic;     /* not 0: the same bits in every run on the same device */
@@ -159,6 +164,34 @@ typedef struct {
  * status. */
 CROWDREC_API CrowdrecStatus crowdrec_run(const char *const *paths, int count,
                                          const CrowdrecOptions *options);
+
+/* Results held against the truth (docs/formats.md, eval.json). */
+typedef struct {
+    const char *predict;        /* predict.json, or a folder that crowdrec_run wrote */
+    const char *truth;          /* truth.json, or any file in GigaCrowd's form */
+    const char *body;           /* of the results; NULL: the truth's */
+    const char *body_regressor; /* as in CrowdrecOptions, for body */
+    const char *truth_body;     /* NULL: body.npz beside the truth, else body */
+    const char *output;         /* JSON file; may be NULL */
+    int per_photo;              /* not 0: the report has a line for each photo as well */
+} CrowdrecEval;
+CROWDREC_API CrowdrecStatus crowdrec_eval(const CrowdrecEval *options, FILE *report);
+
+/* The whole job at several settings over photos with truth (paper, table 1). */
+typedef struct {
+    const char *data;      /* folder with truth.json, body.npz and the photos, here or in images/ */
+    const int *iterations; /* increasing, 0: not refined; NULL: 0, 80, 200, 260 */
+    int iterations_count;
+    const double *conf; /* least scores of a detection; NULL: 0.45, 0.24, 0.23 */
+    int conf_count;
+    int joint;           /* not 0: the last setting once more with each photo as one group */
+    CrowdrecOptions run; /* output: folder of the results; until, iterations, conf, truth and report
+                            are set here; with boxes or keypoints there is one setting of conf */
+} CrowdrecAblation;
+
+/* Writes ablation.json and ablation.md beside a folder for each setting; the table also goes to
+ * report, unless NULL. */
+CROWDREC_API CrowdrecStatus crowdrec_ablation(const CrowdrecAblation *options, FILE *report);
 
 /* One forward pass of one network, written with any inner values as a reference would print them:
  * npz, f32, NCHW. */

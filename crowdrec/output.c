@@ -5,6 +5,7 @@
 #include "crowdrec/jsonfile.h"
 #include "crowdrec/render.h"
 #include "crowdrec/result.h"
+#include "crowdrec/sketch.h"
 #include "smpl/mesh.h"
 #include "tensor/file.h"
 
@@ -97,9 +98,10 @@ static Status write_picture(const char *folder, const char *name, Status rendere
 
 static Status write_pictures(const char *folder, const Results *r) {
     Image picture = {0};
-    TRY(write_picture(folder, "overlay.png", render_overlay(r->image, r->crowd, r->body, &picture),
-                      &picture));
-    if (!crowd_count(r->crowd, PERSON_HAS_BODY)) return OK;
+    Status drawn = r->body ? render_overlay(r->image, r->crowd, r->body, &picture)
+                           : sketch_people(r->image, r->crowd, &picture);
+    TRY(write_picture(folder, "overlay.png", drawn, &picture));
+    if (!r->body || !crowd_count(r->crowd, PERSON_HAS_BODY)) return OK;
     return write_picture(folder, "side.png", render_side(r->before, r->crowd, r->body, &picture),
                          &picture);
 }
@@ -110,7 +112,7 @@ Status output_photo(const char *folder, const Results *r) {
     char path[PATH_SIZE];
     TRY(join(folder, "result.npz", path));
     TRY(result_write_npz(path, r->crowd));
-    if (r->body) TRY(write_pictures(folder, r));
+    TRY(write_pictures(folder, r));
     if (r->body && r->meshes) TRY(write_meshes(folder, r));
     TRY(join(folder, "result.json", path));
     return jsonfile_write(path, JSONFILE_FLOAT, result_json(r->crowd, r->recipe, r->refined));

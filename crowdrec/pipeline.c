@@ -8,7 +8,9 @@
 #include "crowdrec/photos.h"
 #include "crowdrec/pose2d.h"
 #include "crowdrec/progress.h"
+#include "crowdrec/scoreboard.h"
 #include "crowdrec/steplog.h"
+#include "crowdrec/reference.h"
 #include "crowdrec/weights.h"
 #include "tensor/log.h"
 
@@ -29,6 +31,8 @@ typedef struct {
     Regressor *regressor;
     const RefineRecipe *recipe;
     Photos photos;
+    Reference truth;       /* empty when it is not given */
+    Score *before, *after; /* of the bodies as regressed, and of the results; NULL without truth */
     bool poses, bodies, refines; /* the stages after the boxes */
 } Pipeline;
 
@@ -142,6 +146,20 @@ static Status open_bodies(Pipeline *p) {
                         &p->regressor);
 }
 
+/* Every photo must have its truth. */
+static Status open_truth(Pipeline *p) {
+    const CrowdrecOptions *o = p->options;
+    if (!o->truth) return OK;
+    TRY(reference_open(o->truth, o->truth_body, o->body, &p->truth));
+    for (int i = 0; i < p->photos.count; i++)
+        if (!gigacrowd_find(&p->truth.file, p->photos.photo[i].name))
+            return fail(ERR_INPUT, "%s: has no photo '%s'", o->truth, p->photos.photo[i].name);
+    const Body *body = p->regressor ? regress_body(p->regressor) : NULL;
+    p->before = score_new(body, p->truth.body);
+    p->after = score_new(body, p->truth.body);
+    return OK;
+}
+
 static Status open_all(Pipeline *p, const char *const *paths, int count) {
     const CrowdrecOptions *o = p->options;
     if (count < 1) return fail(ERR_USAGE, "no photo given");
@@ -152,7 +170,8 @@ static Status open_all(Pipeline *p, const char *const *paths, int count) {
     TRY(open_boxes(p));
     Pose2dOptions pose = {.backend = p->backend, .flip = o->flip};
     if (p->poses) TRY(pose2d_open(o->pose, &pose, &p->pose));
-    return p->bodies ? open_bodies(p) : OK;
+    if (p->bodies) TRY(open_bodies(p));
+    return open_truth(p);
 }
 
 static void close_all(Pipeline *p) {
@@ -160,6 +179,9 @@ static void close_all(Pipeline *p) {
     detect_close(p->detector);
     pose2d_close(p->pose);
     regress_close(p->regressor);
+    score_free(p->before);
+    score_free(p->after);
+    reference_close(&p->truth);
     if (p->photos.arena) photos_free(&p->photos);
 }
 
@@ -288,6 +310,24 @@ static Status write_results(const Job *job) {
                                    .meshes = p->options->meshes});
 }
 
+static void add_score(const Pipeline *p, const Crowd *crowd, Score *score) {
+    Arena *arena = arena_new();
+    GigaPhoto found = gigacrowd_photo(crowd, arena);
+    bool keypoints = p->poses || p->options->keypoints;
+    score_add(score, &(ScorePhoto){.truth = gigacrowd_find(&p->truth.file, found.name),
+                                   .found = p->bodies ? &found : NULL,
+                                   .boxes = crowd,
+                                   .keypoints = keypoints ? crowd : NULL});
+    arena_free(arena);
+}
+
+static void score_results(const Job *job) {
+    const Pipeline *p = job->pipeline;
+    if (!p->after) return;
+    if (job->refined) add_score(p, &job->before, p->before);
+    add_score(p, job->crowd, p->after);
+}
+
 static Status run_job(Job *job) {
     const Pipeline *p = job->pipeline;
     Crowd *crowd = job->crowd;
@@ -298,7 +338,9 @@ static Status run_job(Job *job) {
     TRY(camera_of(&p->camera, crowd->width, crowd->height, &crowd->camera));
     TRY(output_prepare(job->photo->folder));
     TRY(run_stages(job));
-    return write_results(job);
+    TRY(write_results(job));
+    score_results(job);
+    return OK;
 }
 
 static CrowdrecPerson public_person(const Person *p) {
@@ -374,6 +416,18 @@ static Status run_photos(const Pipeline *p, Crowd *crowd, int *done) {
     return fail(first, "all %d photos failed", tried);
 }
 
+/* eval.json and the table; before and after where all photos were refined. */
+static Status write_scores(const Pipeline *p) {
+    const CrowdrecOptions *o = p->options;
+    char path[4096];
+    bool both = score_photos(p->before) == score_photos(p->after);
+    Scoreboard board = {{"before", "after"}, {p->before, p->after}, 2};
+    if (!both) board = (Scoreboard){{"result"}, {p->after}, 1};
+    if (o->report) scoreboard_print(&board, o->report);
+    snprintf(path, sizeof path, "%s/eval.json", o->output);
+    return scoreboard_write(&board, path);
+}
+
 static Status run(Pipeline *p) {
     const CrowdrecOptions *o = p->options;
     Crowd *crowd = calloc((size_t)p->photos.count, sizeof *crowd);
@@ -384,6 +438,7 @@ static Status run(Pipeline *p) {
         (p->poses || o->keypoints ? OUTPUT_KEYPOINTS : 0) | (p->bodies ? OUTPUT_BODIES : 0);
     if (done) {
         Status written = output_run(o->output, crowd, done, stages);
+        if (written == OK && p->after) written = write_scores(p);
         if (written) status = written;
     }
     for (int i = 0; i < done; i++) crowd_free(&crowd[i]);

@@ -85,8 +85,9 @@ static int prepare(void **state) {
 
 static void test_help(void **state) {
     (void)state;
-    static const char *const command[] = {"run",     "detect",  "pose",    "regress", "refine",
-                                          "forward", "inspect", "convert", "body",    "doctor"};
+    static const char *const command[] = {"run",    "detect",  "pose",    "regress",
+                                          "refine", "forward", "inspect", "convert",
+                                          "body",   "doctor",  "eval",    "eval --ablation"};
     const Process *p = process_run("--help");
     assert_int_equal(p->status, 0);
     assert_string_equal(p->err, "");
@@ -230,6 +231,20 @@ static void test_bad_usage(void **state) {
         {2, "convert @/body.npz", "two files"},
         {2, "doctor x", "no file"},
         {2, "body", "-o FILE.npz"},
+        {2, "eval @/a.json", "PREDICT and TRUTH"},
+        {2, "eval a b c", "PREDICT and TRUTH"},
+        {2, "eval a b --conf 0.3", "does not go"},
+        {2, "eval a --ablation b", "unknown option"},
+        {2, "eval --ablation", "one folder"},
+        {2, "eval --ablation @", "--output"},
+        {2, "eval --ablation @ -o @/out --iterations 80,0", "increasing"},
+        {2, "eval --ablation @ -o @/out --iterations 80,,90", "--iterations"},
+        {2, "eval --ablation @ -o @/out --iterations 1.5", "whole numbers"},
+        {2, "eval --ablation @ -o @/out --iterations 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16",
+         "more than 16"},
+        {2, "eval --ablation @ -o @/out --conf 0.3,2", "--conf"},
+        {2, "eval --ablation @ -o @/out", "--detector"},
+        {2, "eval --ablation @ -o @/out --truth x", "does not go"},
         {2, "body x -o @/out.npz", "no file"},
         {2, "body -o @/out.npz --vertices 5", "2000"},
         {3, "body -o @/absent/out.npz", "cannot write"},
@@ -264,6 +279,10 @@ static void test_bad_files(void **state) {
          "numbers"},
         {3, "forward yolox_nano --rule 1 --input rule:1:1,3,64,64 -o @/absent/out.npz", "absent"},
         {3, "inspect @/broken.jpg", "broken.jpg"},
+        {3, "eval @/absent.json @/absent.json", "absent.json"},
+        {3, "eval @/boxes.json @/boxes.json", "boxes.json"},
+        {3, REGRESS "--truth @/absent.json", "absent.json"},
+        {3, REGRESS "--truth @/unrelated.json", "no photo 'photo.png'"},
         {4, "inspect @/absent", "absent"},
         {4, "detect " PHOTO "--detector @/absent.pth", "absent.pth"},
         {4, "detect " PHOTO "--detector @/boxes.json", "boxes.json"},
@@ -283,6 +302,7 @@ static void test_bad_files(void **state) {
     };
     float numbers[6] = {0};
     write_text("broken.jpg", "\xff\xd8\xff\xe0 this is no photo");
+    write_text("unrelated.json", "{}");
     write_photo("other.png", 64, 64);
     file_make_folder(in_folder("empty"));
     file_write_npy(in_folder("two.npy"),
@@ -364,6 +384,92 @@ static void test_stages_chain(void **state) {
     double focal = json_number_value(json_object_get(camera, "focal"));
     assert_true(fabs(focal - 160 / tan(M_PI / 6)) < 1e-5);
     assert_string_equal(json_string_value(json_object_get(camera, "source")), "--fov");
+    json_decref(root);
+}
+
+/* ---- against the truth ---- */
+
+/* A folder as `synth` writes it, whose truth is what the first estimate of the bodies gives. */
+static const char *make_world(void) {
+    const char *world = in_folder("world"), *out = in_folder("estimate");
+    const Process *p =
+        process_run("regress %s -o %s --mesh " MESH " --body %s --boxes %s", in_folder("photo.png"),
+                    out, in_folder("body.npz"), in_folder("boxes.json"));
+    if (p->status) fail_msg("regress: %s", p->err);
+    assert_int_equal(file_make_folder(in_folder("world/images")), OK);
+    write_photo("world/images/photo.png", 320, 240);
+    assert_int_equal(rename(in_folder("estimate/predict.json"), in_folder("world/truth.json")), 0);
+    SmallBody *body = smallbody_new(60, 40);
+    smallbody_write(body, in_folder("world/body.npz"));
+    smallbody_free(body);
+    return world;
+}
+
+static void check_names(const char *folder, const char *const *name, size_t count) {
+    json_t *root = read_json(folder, "eval.json");
+    const json_t *results = json_object_get(root, "results");
+    assert_int_equal(json_array_size(results), count);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *result = json_array_get(results, i),
+                     *total = json_object_get(result, "total");
+        assert_string_equal(json_string_value(json_object_get(result, "name")), name[i]);
+        assert_int_equal(json_array_size(json_object_get(result, "photos")), 1);
+        assert_int_equal(json_integer_value(json_object_get(total, "people")), 2);
+        assert_int_equal(json_integer_value(json_object_get(total, "boxes")), 2);
+    }
+    json_decref(root);
+}
+
+static void test_truth(void **state) {
+    (void)state;
+    static const char *const both[] = {"before", "after"}, *const one[] = {"result"};
+    const char *world = make_world(), *refined = in_folder("refined"), *posed = in_folder("posed");
+    const Process *p = process_run("refine %s/images -o %s --mesh " MESH " --body %s/body.npz"
+                                   " --keypoints %s --iterations 1 --max-iterations 1"
+                                   " --truth %s/truth.json",
+                                   world, refined, world, in_folder("keypoints.json"), world);
+    if (p->status) fail_msg("refine: %s", p->err);
+    assert_non_null(strstr(p->out, "before     after"));
+    assert_non_null(strstr(p->out, "1 photo, 2 people"));
+    check_names(refined, both, 2);
+    p = process_run("pose %s/images -o %s --pose rule:fastpose_res50_halpe26:1 --boxes %s"
+                    " --truth %s/truth.json",
+                    world, posed, in_folder("boxes.json"), world);
+    if (p->status) fail_msg("pose: %s", p->err);
+    assert_null(strstr(p->out, "PA-PPDS"));
+    assert_true(has(posed, "overlay.png"));
+    check_names(posed, one, 1);
+    p = process_run("eval %s %s/truth.json --per-photo", refined, world);
+    if (p->status) fail_msg("eval: %s", p->err);
+    assert_non_null(strstr(p->out, "detection AP50"));
+    assert_non_null(strstr(p->out, "photo.png"));
+    /* What was written is exactly what the truth was made of. */
+    p = process_run("eval %s/truth.json %s/truth.json", world, world);
+    assert_int_equal(p->status, 0);
+    assert_non_null(strstr(p->out, "2/2\n"));
+}
+
+static void test_ablation(void **state) {
+    (void)state;
+    const char *world = make_world(), *out = in_folder("ablation");
+    const Process *p = process_run("eval --ablation %s -o %s --mesh " MESH
+                                   " --keypoints %s --iterations 0,1 --joint --conf 0.5,0.4",
+                                   world, out, in_folder("keypoints.json"));
+    if (p->status) fail_msg("ablation: %s", p->err);
+    assert_non_null(strstr(p->out, "| 0 iter "));
+    assert_non_null(strstr(p->out, "| 1 iter + one group "));
+    assert_true(has(out, "given/iterations-1/side.png") && has(out, "ablation.md"));
+    json_t *root = read_json(out, "ablation.json");
+    const json_t *settings = json_object_get(root, "settings");
+    assert_int_equal(json_array_size(settings), 3);
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *s = json_array_get(settings, i), *total = json_object_get(s, "total");
+        assert_int_equal(json_integer_value(json_object_get(s, "iterations")), i > 0);
+        assert_int_equal(json_integer_value(json_object_get(s, "group")), i == 2 ? -1 : 50);
+        assert_int_equal(json_integer_value(json_object_get(total, "people")), 2);
+        assert_true(json_is_null(json_object_get(s, "conf")));
+        assert_true(json_is_null(json_object_get(s, "paper")));
+    }
     json_decref(root);
 }
 
@@ -628,6 +734,8 @@ int main(void) {
         cmocka_unit_test(test_refine),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_stages_chain),
+        cmocka_unit_test(test_truth),
+        cmocka_unit_test(test_ablation),
         cmocka_unit_test(test_folder_with_a_broken_photo),
         cmocka_unit_test(test_nobody_found),
         cmocka_unit_test(test_interrupt),

@@ -275,7 +275,8 @@ static void test_early_stages(void **state) {
     Crowd crowd = madecrowd_new("x.jpg", 2, 0);
     write_all(folder, &crowd, NULL, true);
     assert_true(has(folder, "result.json") && has(folder, "result.npz"));
-    assert_false(has(folder, "overlay.png") || has(folder, "meshes"));
+    assert_true(has(folder, "overlay.png"));
+    assert_false(has(folder, "side.png") || has(folder, "meshes"));
     assert_int_equal(output_run(folder, &crowd, 1, 0), OK);
     assert_true(has(folder, "detections.json"));
     assert_false(has(folder, "keypoints.json") || has(folder, "predict.json"));

@@ -58,8 +58,31 @@ static CrowdrecStatus run(Command command, Arguments *a) {
     if (command == COMMAND_DETECT) a->run.until = CROWDREC_DETECT;
     a->run.interrupted = &interrupted;
     a->run.done = on_photo;
+    a->run.report = stdout;
     catch_signals();
     return finish(crowdrec_run(a->operand, a->operands, &a->run));
+}
+
+static CrowdrecStatus eval(Command command, Arguments *a) {
+    if (a->operands != 2) return wrong_usage(help_name(command), "PREDICT and TRUTH");
+    a->eval.predict = a->operand[0], a->eval.truth = a->operand[1];
+    return finish(crowdrec_eval(&a->eval, stdout));
+}
+
+static CrowdrecStatus ablation(Command command, Arguments *a) {
+    if (a->operands != 1) return wrong_usage(help_name(command), "one folder with truth.json");
+    int iterations[OPTIONS_NUMBERS];
+    for (int i = 0; i < a->iterations.count; i++) iterations[i] = (int)a->iterations.value[i];
+    CrowdrecAblation o = {.data = a->operand[0],
+                          .iterations = a->iterations.count ? iterations : NULL,
+                          .iterations_count = a->iterations.count,
+                          .conf = a->confs.count ? a->confs.value : NULL,
+                          .conf_count = a->confs.count,
+                          .joint = a->joint,
+                          .run = a->run};
+    o.run.interrupted = &interrupted;
+    catch_signals();
+    return finish(crowdrec_ablation(&o, stdout));
 }
 
 static CrowdrecStatus forward(Command command, Arguments *a) {
@@ -94,6 +117,8 @@ static CrowdrecStatus run_command(Command command, Arguments *a) {
     if (a->verbose) crowdrec_log(CROWDREC_LOG_DEBUG);
     if (a->help) return help_command(command, stdout), CROWDREC_OK;
     switch (command) {
+    case COMMAND_EVAL: return eval(command, a);
+    case COMMAND_ABLATION: return ablation(command, a);
     case COMMAND_FORWARD: return forward(command, a);
     case COMMAND_INSPECT: return inspect(command, a);
     case COMMAND_CONVERT: return convert(command, a);
@@ -126,7 +151,10 @@ int main(int argc, char **argv) {
         options_complain("no command '%s'; see crowdrec --help", argv[1]);
         return CROWDREC_BAD_USAGE;
     }
-    if (!options_parse(command, argc - 2, argv + 2, &arguments)) return CROWDREC_BAD_USAGE;
+    int words = 2; /* of the command's name */
+    if (command == COMMAND_EVAL && argc > words && !strcmp(argv[words], "--ablation"))
+        command = COMMAND_ABLATION, words++;
+    if (!options_parse(command, argc - words, argv + words, &arguments)) return CROWDREC_BAD_USAGE;
     CrowdrecStatus status = run_command(command, &arguments);
     options_free(&arguments);
     return flushed(status);

@@ -32,6 +32,8 @@ static const char photos_text[] =
     "trans_cam\n" RESULT_FILES "  overlay.png        the bodies drawn over the photo\n" \
     "  side.png           the crowd from the side, before and after refinement\n"       \
     "  meshes/person_%04d.obj   with --meshes\n"
+#define SKETCH_FILE "  overlay.png        the photo with boxes, scores and skeletons\n"
+#define EVAL_FILE "  eval.json          with --truth: how far the results are from it\n"
 #define BOX_FILE "  detections.json    all photos, COCO form: boxes and scores\n"
 #define KEYPOINT_FILE "  keypoints.json     all photos, COCO form: 26 keypoints a person\n"
 #define LOG_FILE "  log.jsonl          every iteration: rate, decay, every term of the loss\n"
@@ -43,25 +45,25 @@ static const Page page[] = {
            "the bodies fit the keypoints and stand on one ground.",
            photos_text, weights_text,
            "Ctrl-C ends after the iteration under way and writes what was reached."),
-     BOX_FILE KEYPOINT_FILE BODY_FILES LOG_FILE,
+     BOX_FILE KEYPOINT_FILE BODY_FILES LOG_FILE EVAL_FILE,
      "  crowdrec run crowd.jpg -o out --detector bytetrack_x_mot17.pth.tar \\\n"
      "      --pose halpe26_fast_res50_256x192.pth --mesh hr48.pt --body smpl.pkl\n"
      "  crowdrec run photos/ -o out --keypoints alphapose-results.json \\\n"
      "      --mesh hr48.pt --body SMPL_NEUTRAL.pkl --group all --max-mem 6G\n"},
     {COMMAND_DETECT, "detect", "people's boxes", "PHOTO... -o DIR --detector WEIGHTS [options]",
      TEXTS("Finds the people in each photo and ends there.", photos_text, weights_text),
-     BOX_FILE RESULT_FILES,
+     BOX_FILE RESULT_FILES SKETCH_FILE EVAL_FILE,
      "  crowdrec detect crowd.jpg -o out --detector yolox_x.pth --conf 0.4\n"},
     {COMMAND_POSE, "pose", "2D keypoints",
      "PHOTO... -o DIR --pose WEIGHTS (--detector WEIGHTS | --boxes FILE) [options]",
      TEXTS("Finds 26 keypoints (Halpe) for each box; a network with 17 fills the first 17.",
            photos_text, weights_text),
-     BOX_FILE KEYPOINT_FILE RESULT_FILES,
+     BOX_FILE KEYPOINT_FILE RESULT_FILES SKETCH_FILE EVAL_FILE,
      "  crowdrec pose crowd.jpg -o out --pose halpe26.pth --boxes out/detections.json\n"},
     {COMMAND_REGRESS, "regress", "a body for each box, without refinement",
      "PHOTO... -o DIR --mesh WEIGHTS --body FILE (--detector WEIGHTS | --boxes FILE) [options]",
      TEXTS("Gives each person a body, by one pass of the network.", photos_text, weights_text),
-     BOX_FILE BODY_FILES,
+     BOX_FILE BODY_FILES EVAL_FILE,
      "  crowdrec regress crowd.jpg -o out --mesh hr48.pt --body SMPL_NEUTRAL.pkl \\\n"
      "      --boxes boxes.json\n"},
     {COMMAND_REFINE, "refine", "bodies refined from given keypoints",
@@ -69,9 +71,34 @@ static const Page page[] = {
      TEXTS("Does what `run` does behind the 2D keypoints: a body for each person of FILE, then the "
            "refinement under crowd constraints.",
            photos_text, weights_text),
-     BOX_FILE KEYPOINT_FILE BODY_FILES LOG_FILE,
+     BOX_FILE KEYPOINT_FILE BODY_FILES LOG_FILE EVAL_FILE,
      "  crowdrec refine crowd.jpg -o out --keypoints out/keypoints.json \\\n"
      "      --mesh hr48.pt --body SMPL_NEUTRAL.pkl --recipe released\n"},
+    {COMMAND_EVAL, "eval", "results held against the truth", "PREDICT TRUTH [options]",
+     TEXTS(
+         "PREDICT is a predict.json, or a folder that `run` wrote, whose detections.json and "
+         "keypoints.json are then judged as well. TRUTH is the truth.json of `synth`, or any file "
+         "in the same form (GigaCrowd's).",
+         "Prints PA-PPDS, SS, PCOD, OKS and RP (the paper's table 1), the errors of joints, "
+         "vertices and places, the spread over the ground and the quality of the detections. "
+         "People count who are at least half visible and taller than 40 pixels; the others are "
+         "neither right nor wrong. Photos that only one of the two has are left out."),
+     NULL,
+     "  crowdrec eval out world/truth.json --per-photo\n"
+     "  crowdrec eval predict.json truth.json --body SMPL_NEUTRAL.pkl -o eval.json\n"},
+    {COMMAND_ABLATION, "eval --ablation", "the whole job at several settings, with truth",
+     "DATA -o DIR [options]",
+     TEXTS(
+         "DATA is a folder that `synth` wrote: truth.json, body.npz and photos. Runs the whole job "
+         "over them for each least score of a detection and each number of refinement steps "
+         "(the paper's table 1) and holds the results against the truth. Boxes and keypoints are "
+         "found once for each least score. --ablation is the first word behind `eval`.",
+         "With --boxes or --keypoints, such as the true ones, there is nothing to detect and one "
+         "row for each number of steps."),
+     "  ablation.json, ablation.md   all settings' results, beside the paper's\n"
+     "  conf-X/iterations-N/         results of one setting, as `run` writes them\n",
+     "  crowdrec eval --ablation world -o out --detector yolox_x.pth \\\n"
+     "      --pose halpe26.pth --mesh hr48.pt --iterations 0,80 --conf 0.23\n"},
     {COMMAND_FORWARD, "forward", "one pass of one network, with inner values",
      "NET (--weights FILE | --rule SEED[:GAIN]) --input INPUT -o FILE.npz [--tap NAME]...",
      TEXTS("Runs the network NET (yolox_nano, hrnet_pose_w32, fastpose_res50_halpe26, cliff_hr48 "
@@ -134,7 +161,7 @@ void help_overview(FILE *out) {
     fputs("crowdrec " CROWDREC_VERSION ": one photo of a crowd -> 3D people in one space\n\n"
           "usage: crowdrec COMMAND ...\n\n",
           out);
-    for (int i = 0; i < PAGES; i++) fprintf(out, "  %-9s %s\n", page[i].name, page[i].summary);
+    for (int i = 0; i < PAGES; i++) fprintf(out, "  %-15s %s\n", page[i].name, page[i].summary);
     fputs("\n`crowdrec COMMAND --help` tells all about one of them, `crowdrec --version` the "
           "version.\n",
           out);

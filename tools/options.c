@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum { FLAG, TEXT, CHOICE, DEVICE, INTEGER, REAL, SIZE, PAIR, LIST } Kind;
+typedef enum { FLAG, TEXT, CHOICE, DEVICE, INTEGER, REAL, SIZE, PAIR, LIST, NUMBERS } Kind;
 
 typedef struct {
     const char *name;
@@ -23,11 +23,13 @@ typedef struct {
 
 #define AT(field) offsetof(Arguments, field)
 enum {
-    BODIES = COMMAND_RUN | COMMAND_REGRESS | COMMAND_REFINE,
-    REFINING = COMMAND_RUN | COMMAND_REFINE,
-    POSES = COMMAND_RUN | COMMAND_POSE,
-    BOXES = COMMAND_RUN | COMMAND_DETECT | COMMAND_POSE | COMMAND_REGRESS,
+    ALL_STAGES = COMMAND_RUN | COMMAND_ABLATION,
+    BODIES = ALL_STAGES | COMMAND_REGRESS | COMMAND_REFINE,
+    REFINING = ALL_STAGES | COMMAND_REFINE,
+    POSES = ALL_STAGES | COMMAND_POSE,
+    BOXES = ALL_STAGES | COMMAND_DETECT | COMMAND_POSE | COMMAND_REGRESS,
     PHOTOS = BOXES | COMMAND_REFINE,
+    SCORED = PHOTOS & ~COMMAND_ABLATION,
     EVERY = -1
 };
 
@@ -50,7 +52,7 @@ static const Option option[] = {
      "COCO JSON with the people's boxes; replaces --detector."},
     {"--keypoints", 0, TEXT, "FILE", AT(run.keypoints), 0, 0, NULL, BODIES,
      "COCO JSON with 17 or 26 keypoints a person; replaces --detector and --pose."},
-    {"--conf", 0, REAL, "X", AT(run.conf), 0.001, 1, NULL, BOXES,
+    {"--conf", 0, REAL, "X", AT(run.conf), 0.001, 1, NULL, BOXES & ~COMMAND_ABLATION,
      "Least score of a detection.  Default: 0.23."},
     {"--nms", 0, REAL, "X", AT(run.nms), 0.01, 1, NULL, BOXES,
      "Overlap (IoU) above which the weaker of two detections is dropped.  Default: 0.7."},
@@ -71,9 +73,10 @@ static const Option option[] = {
      "3x3 camera matrix as JSON, npy or npz, instead of --focal-px."},
     {"--recipe", 0, CHOICE, "paper|released", AT(run.recipe), 0, 0, NULL, REFINING,
      "Loss and schedule: the paper's equations 7 to 11 (default), or the released code's."},
-    {"--iterations", 0, INTEGER, "N", AT(run.iterations), 1, 1e6, NULL, REFINING,
-     "Refinement steps for each group.  Default: the recipe's, 260."},
-    {"--max-iterations", 0, INTEGER, "N", AT(run.max_iterations), 1, 1e6, NULL, REFINING,
+    {"--iterations", 0, INTEGER, "N", AT(run.iterations), 1, 1e6, NULL,
+     REFINING & ~COMMAND_ABLATION, "Refinement steps for each group.  Default: the recipe's, 260."},
+    {"--max-iterations", 0, INTEGER, "N", AT(run.max_iterations), 1, 1e6, NULL,
+     REFINING & ~COMMAND_ABLATION,
      "Hard cap on a group's steps while it has not converged.  Default: 4 times --iterations."},
     {"--group", 0, INTEGER, "N|all", AT(run.group), 1, 1e6, "all", REFINING,
      "People refined together; `all` takes the whole photo as one crowd.  Default: 50."},
@@ -88,6 +91,18 @@ static const Option option[] = {
      "Ends after the bodies' first estimate."},
     {"--meshes", 0, FLAG, NULL, AT(run.meshes), 0, 0, NULL, BODIES,
      "Also writes meshes/person_0000.obj and so on."},
+    {"--truth", 0, TEXT, "FILE", AT(run.truth), 0, 0, NULL, SCORED,
+     "truth.json of the photos: the results are held against it at the end, before and after "
+     "refinement, and eval.json is written."},
+    {"--truth-body", 0, TEXT, "FILE", AT(run.truth_body), 0, 0, NULL, SCORED,
+     "Body that the truth is told in.  Default: body.npz beside it, else --body."},
+    {"--iterations", 0, NUMBERS, "N,N...", AT(iterations), 0, 1e6, "whole", COMMAND_ABLATION,
+     "Refinement steps for each group, in increasing order; 0: the bodies' first estimate.  "
+     "Default: 0,80,200,260."},
+    {"--conf", 0, NUMBERS, "X,X...", AT(confs), 0.001, 1, NULL, COMMAND_ABLATION,
+     "Least scores of a detection.  Default: 0.45,0.24,0.23."},
+    {"--joint", 0, FLAG, NULL, AT(joint), 0, 0, NULL, COMMAND_ABLATION,
+     "Adds the last setting with everybody of a photo as one group."},
 
     {"--device", 0, DEVICE, "auto|cpu|cuda[:N]", AT(run.device), 0, 0, NULL, PHOTOS,
      "Where the networks run; N counts GPUs from 0.  `auto` takes a GPU if one can be used and "
@@ -128,6 +143,17 @@ static const Option option[] = {
      "How the weights were made, for the file's header."},
     {"--all", 0, FLAG, NULL, AT(all), 0, 0, NULL, COMMAND_INSPECT,
      "Lists every array, not only the first ones."},
+
+    {"--output", 'o', TEXT, "FILE.json", AT(eval.output), 0, 0, NULL, COMMAND_EVAL,
+     "Also writes the numbers as JSON."},
+    {"--body", 0, TEXT, "FILE", AT(eval.body), 0, 0, NULL, COMMAND_EVAL,
+     "Body of the results.  Default: the truth's."},
+    {"--body-regressor", 0, TEXT, "FILE", AT(eval.body_regressor), 0, 0, NULL, COMMAND_EVAL,
+     "J_regressor_halpe.npy for --body.  Default: from the body file, or from its landmarks."},
+    {"--truth-body", 0, TEXT, "FILE", AT(eval.truth_body), 0, 0, NULL, COMMAND_EVAL,
+     "Body that the truth is told in.  Default: body.npz beside it, else --body."},
+    {"--per-photo", 0, FLAG, NULL, AT(eval.per_photo), 0, 0, NULL, COMMAND_EVAL,
+     "Prints a line for each photo as well."},
 
     {"--output", 'o', TEXT, "FILE.npz", AT(body), 0, 0, NULL, COMMAND_BODY,
      "Where the body goes.  Required."},
@@ -253,6 +279,25 @@ static bool add_tap(const Option *o, const char *text, Arguments *a) {
     return true;
 }
 
+/* word "whole": no fractions. */
+static bool set_numbers(const Option *o, const char *text, Arguments *a) {
+    Numbers *out = (Numbers *)((char *)a + o->place);
+    Option one = *o;
+    one.kind = o->word ? INTEGER : REAL;
+    for (const char *at = text;; at++) {
+        char item[64];
+        int length = (int)strcspn(at, ",");
+        if (out->count == OPTIONS_NUMBERS)
+            return options_complain("%s: more than %d", o->name, OPTIONS_NUMBERS);
+        snprintf(item, sizeof item, "%.*s", length, at);
+        if (length >= (int)sizeof item || !parse_number(&one, item, &out->value[out->count++]))
+            return options_complain("%s: '%s' is no list of %s from %.9g to %.9g", o->name, text,
+                                    o->word ? "whole numbers" : "numbers", o->low, o->high);
+        at += length;
+        if (!*at) return true;
+    }
+}
+
 static bool set(const Option *o, const char *text, Arguments *a) {
     switch (o->kind) {
     case FLAG: *(int *)((char *)a + o->place) = 1; return true;
@@ -261,6 +306,7 @@ static bool set(const Option *o, const char *text, Arguments *a) {
     case DEVICE: return set_device(o, text, a);
     case PAIR: return set_pair(o, text, a);
     case LIST: return add_tap(o, text, a);
+    case NUMBERS: return set_numbers(o, text, a);
     default: return set_number(o, text, a);
     }
 }

@@ -25,16 +25,27 @@ typedef enum {
     COMMAND_INSPECT = 64,
     COMMAND_CONVERT = 128,
     COMMAND_DOCTOR = 256,
-    COMMAND_BODY = 512
+    COMMAND_BODY = 512,
+    COMMAND_EVAL = 1024,
+    COMMAND_ABLATION = 2048
 } Command;
 
-enum { OPTIONS_TAPS = 256 };
+enum { OPTIONS_TAPS = 256, OPTIONS_NUMBERS = 16 };
+
+/* Numbers with commas between. */
+typedef struct {
+    int count;
+    double value[OPTIONS_NUMBERS];
+} Numbers;
 
 /* Every flag's place. */
 typedef struct {
     CrowdrecOptions run;
     CrowdrecForward forward;
     CrowdrecConvert convert;
+    CrowdrecEval eval;
+    Numbers iterations, confs; /* of an ablation */
+    int joint;
     const char *body; /* file that `body` writes */
     int vertices;
     int threads;
