@@ -1,0 +1,155 @@
+#include "crowdrec/ap.h"
+
+#include "tensor/error.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    double box[4], score;
+    int order; /* of adding, over all images */
+} Found;
+
+typedef struct {
+    double box[4];
+    ApKind kind;
+} Truth;
+
+typedef struct {
+    Found *found; /* by falling score */
+    Truth *truth; /* counted ones first */
+    int founds, truths;
+} Entry;
+
+struct Ap {
+    Entry *image;
+    int images, founds, counted;
+};
+
+Ap *ap_new(void) {
+    Ap *ap = calloc(1, sizeof *ap);
+    CHECK(ap, "out of memory");
+    return ap;
+}
+
+void ap_free(Ap *ap) {
+    if (!ap) return;
+    for (int i = 0; i < ap->images; i++) free(ap->image[i].found), free(ap->image[i].truth);
+    free(ap->image);
+    free(ap);
+}
+
+static int by_score(const void *a, const void *b) {
+    const Found *p = a, *q = b;
+    if (p->score != q->score) return p->score > q->score ? -1 : 1;
+    return (p->order > q->order) - (p->order < q->order);
+}
+
+static void *list(int count, size_t size) {
+    void *p = calloc((size_t)count + 1, size);
+    CHECK(p, "no memory for %d boxes", count);
+    return p;
+}
+
+void ap_add(Ap *ap, const ApImage *in) {
+    Entry *longer = realloc(ap->image, ((size_t)ap->images + 1) * sizeof *longer);
+    CHECK(longer, "out of memory");
+    ap->image = longer;
+    Entry *e = &ap->image[ap->images++];
+    *e = (Entry){list(in->boxes, sizeof(Found)), list(in->truths, sizeof(Truth)), in->boxes, 0};
+    for (int i = 0; i < in->boxes; i++) {
+        memcpy(e->found[i].box, in->box[i], sizeof e->found[i].box);
+        e->found[i].score = in->score[i];
+        e->found[i].order = ap->founds++;
+    }
+    qsort(e->found, (size_t)e->founds, sizeof *e->found, by_score);
+    for (int counted = 1; counted >= 0; counted--)
+        for (int i = 0; i < in->truths; i++) {
+            ApKind kind = in->kind ? in->kind[i] : AP_COUNTED;
+            if ((kind == AP_COUNTED) != counted) continue;
+            memcpy(e->truth[e->truths].box, in->truth[i], sizeof e->truth->box);
+            e->truth[e->truths++].kind = kind;
+            ap->counted += counted;
+        }
+}
+
+static double area(const double *box) { return (box[2] - box[0]) * (box[3] - box[1]); }
+
+static double overlap(const double *found, const Truth *t) {
+    double w = fmin(found[2], t->box[2]) - fmax(found[0], t->box[0]);
+    double h = fmin(found[3], t->box[3]) - fmax(found[1], t->box[1]);
+    if (!(w > 0 && h > 0)) return 0;
+    double whole = t->kind == AP_REGION ? area(found) : area(found) + area(t->box) - w * h;
+    return w * h / whole;
+}
+
+/* The truth that a box takes, -1 for none. */
+static int best_truth(const Entry *e, const double *found, const bool *taken, double iou) {
+    int best = -1;
+    double most = iou;
+    for (int i = 0; i < e->truths; i++) {
+        const Truth *t = &e->truth[i];
+        if (taken[i]) continue;
+        if (best >= 0 && e->truth[best].kind == AP_COUNTED && t->kind != AP_COUNTED) break;
+        double share = overlap(found, t);
+        if (!(share >= most) || (best >= 0 && share == most)) continue;
+        best = i, most = share;
+    }
+    return best;
+}
+
+typedef struct {
+    Found found;
+    bool right;
+} Verdict;
+
+static int verdicts_by_score(const void *a, const void *b) {
+    return by_score(&((const Verdict *)a)->found, &((const Verdict *)b)->found);
+}
+
+/* Adds a verdict on every box of an image that is right or wrong; returns how many. */
+static int judge(const Entry *e, double iou, Verdict *out) {
+    bool *taken = list(e->truths, sizeof *taken);
+    int count = 0;
+    for (int i = 0; i < e->founds; i++) {
+        int t = best_truth(e, e->found[i].box, taken, iou);
+        if (t >= 0) taken[t] = e->truth[t].kind != AP_REGION;
+        if (t >= 0 && e->truth[t].kind != AP_COUNTED) continue;
+        out[count++] = (Verdict){e->found[i], t >= 0};
+    }
+    free(taken);
+    return count;
+}
+
+/* Mean over 101 recalls of the best precision at that recall or more. */
+static double area_under(const Verdict *verdict, int count, int counted) {
+    enum { STEPS = 100 };
+    double sum = 0, best = 0;
+    int right = 0, step = STEPS;
+    for (int i = 0; i < count; i++) right += verdict[i].right;
+    for (int i = count - 1; i >= 0; i--) {
+        while (step >= 0 && (double)step / STEPS > (double)right / counted) sum += best, step--;
+        best = fmax(best, (double)right / (i + 1));
+        right -= verdict[i].right;
+    }
+    return (sum + best * (step + 1)) / (STEPS + 1);
+}
+
+double ap_at(const Ap *ap, double iou) {
+    if (!ap->counted) return NAN;
+    Verdict *verdict = list(ap->founds, sizeof *verdict);
+    int count = 0;
+    for (int i = 0; i < ap->images; i++) count += judge(&ap->image[i], iou, verdict + count);
+    qsort(verdict, (size_t)count, sizeof *verdict, verdicts_by_score);
+    double value = area_under(verdict, count, ap->counted);
+    free(verdict);
+    return value;
+}
+
+double ap_mean(const Ap *ap) {
+    double sum = 0;
+    for (int percent = 50; percent < 100; percent += 5) sum += ap_at(ap, percent / 100.0);
+    return sum / 10;
+}
