@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COCO_JOINTS = 17, CATEGORY_PERSON = 1, ID_TEXT = 32 };
+enum { COCO_JOINTS = 17, CATEGORY_PERSON = 1 };
 
 static const double LARGEST = 1e6; /* pixels; nothing beyond is a place in a photo */
 
@@ -37,24 +37,23 @@ struct Coco {
 
 /* ---- reading: ids ---- */
 
-/* An id, whole number or text, as text; NULL for anything else. */
-static const char *id_text(const json_t *id, char buffer[ID_TEXT]) {
+const char *coco_id(const json_t *id, char buffer[COCO_ID_TEXT]) {
     if (json_is_string(id)) return json_string_value(id);
     if (!json_is_integer(id)) return NULL;
-    snprintf(buffer, ID_TEXT, "%" JSON_INTEGER_FORMAT, json_integer_value(id));
+    snprintf(buffer, COCO_ID_TEXT, "%" JSON_INTEGER_FORMAT, json_integer_value(id));
     return buffer;
 }
 
 static int find_image(const Coco *coco, const json_t *id) {
-    char buffer[ID_TEXT];
-    const char *text = id_text(id, buffer);
+    char buffer[COCO_ID_TEXT];
+    const char *text = coco_id(id, buffer);
     const json_t *index = text ? json_object_get(coco->lookup, text) : NULL;
     return index ? (int)json_integer_value(index) : -1;
 }
 
 static void add_image(Coco *coco, const json_t *id, const CocoImage *image) {
-    char buffer[ID_TEXT];
-    json_object_set_new(coco->lookup, id_text(id, buffer), json_integer(coco->images));
+    char buffer[COCO_ID_TEXT];
+    json_object_set_new(coco->lookup, coco_id(id, buffer), json_integer(coco->images));
     coco->image[coco->images++] = *image;
 }
 
@@ -67,8 +66,8 @@ static Status read_images(Coco *coco, const json_t *images) {
     for (size_t i = 0; i < json_array_size(images); i++) {
         const json_t *item = json_array_get(images, i), *id = json_object_get(item, "id");
         const char *name = json_string_value(json_object_get(item, "file_name"));
-        char buffer[ID_TEXT];
-        if (!name || !id_text(id, buffer))
+        char buffer[COCO_ID_TEXT];
+        if (!name || !coco_id(id, buffer))
             return fail(ERR_INPUT, "images[%zu]: no id or no file_name", i);
         if (find_image(coco, id) >= 0)
             return fail(ERR_INPUT, "images[%zu]: its id is used twice", i);
@@ -80,27 +79,26 @@ static Status read_images(Coco *coco, const json_t *images) {
     return OK;
 }
 
-static Status read_categories(Coco *coco, const json_t *categories) {
-    char buffer[ID_TEXT];
+Status coco_categories(const json_t *categories, json_t *people) {
+    char buffer[COCO_ID_TEXT];
     for (size_t i = 0; i < json_array_size(categories); i++) {
         const json_t *item = json_array_get(categories, i), *id = json_object_get(item, "id");
         const char *name = json_string_value(json_object_get(item, "name"));
-        if (name && !strcmp(name, "person") && id_text(id, buffer))
-            json_object_set_new(coco->people, id_text(id, buffer), json_true());
+        if (name && !strcmp(name, "person") && coco_id(id, buffer))
+            json_object_set_new(people, coco_id(id, buffer), json_true());
     }
-    if (json_array_size(categories) && !json_object_size(coco->people))
+    if (json_array_size(categories) && !json_object_size(people))
         return fail(ERR_INPUT, "no category is named \"person\"");
     return OK;
 }
 
-static bool is_person(const Coco *coco, const json_t *item) {
+bool coco_is_person(const json_t *people, const json_t *item) {
     const json_t *id = json_object_get(item, "category_id");
-    char buffer[ID_TEXT];
-    if (json_integer_value(json_object_get(item, "iscrowd"))) return false;
+    char buffer[COCO_ID_TEXT];
     if (!id) return true;
-    if (!json_object_size(coco->people)) return json_integer_value(id) == CATEGORY_PERSON;
-    const char *text = id_text(id, buffer);
-    return text && json_object_get(coco->people, text);
+    if (!json_object_size(people)) return json_integer_value(id) == CATEGORY_PERSON;
+    const char *text = coco_id(id, buffer);
+    return text && json_object_get(people, text);
 }
 
 /* ---- reading: one person ---- */
@@ -178,10 +176,11 @@ static Status read_person(const json_t *item, CocoContent content, int index, Pe
 
 static Status read_entry(Coco *coco, const json_t *item, CocoContent content, int index) {
     if (!json_is_object(item)) return fail(ERR_INPUT, "expected an object");
-    if (!is_person(coco, item)) return OK;
+    if (json_integer_value(json_object_get(item, "iscrowd"))) return OK;
+    if (!coco_is_person(coco->people, item)) return OK;
     const json_t *id = json_object_get(item, "image_id");
-    char buffer[ID_TEXT];
-    if (!id_text(id, buffer)) return fail(ERR_INPUT, "image_id: expected a whole number or text");
+    char buffer[COCO_ID_TEXT];
+    if (!coco_id(id, buffer)) return fail(ERR_INPUT, "image_id: expected a whole number or text");
     int image = find_image(coco, id);
     if (image < 0 && !coco->list) return fail(ERR_INPUT, "image_id: no image has this id");
     if (image < 0) {
@@ -210,7 +209,7 @@ static Status read_root(Coco *coco, CocoContent content) {
     coco->image = malloc((count + json_array_size(images) + 1) * sizeof *coco->image);
     if (!coco->entry || !coco->image) return fail(ERR_MEMORY, "no memory for %zu people", count);
     TRY(read_images(coco, images));
-    TRY(read_categories(coco, json_object_get(root, "categories")));
+    TRY(coco_categories(json_object_get(root, "categories"), coco->people));
     for (size_t i = 0; i < count; i++) {
         Status status = read_entry(coco, json_array_get(entries, i), content, (int)i);
         if (status)

@@ -19,6 +19,8 @@
 
 #include "crowdrec/crowd.h"
 
+#include <jansson.h>
+
 typedef enum { COCO_BOXES, COCO_KEYPOINTS } CocoContent;
 
 typedef struct Coco Coco;
@@ -40,5 +42,16 @@ bool coco_size(const Coco *coco, const char *photo, int *width, int *height);
 /* All crowds in the annotation form, with scores: boxes only, or everybody who has keypoints (26,
  * third number the confidence).  Atomic. */
 Status coco_write(const char *path, CocoContent content, const Crowd *crowd, int count);
+
+/* An id, whole number or text, as text, in buffer where need be; NULL for anything else. */
+enum { COCO_ID_TEXT = 32 };
+const char *coco_id(const json_t *id, char buffer[COCO_ID_TEXT]);
+
+/* Adds the ids of the categories named "person" to the object people, as keys.  ERR_INPUT where
+ * there are categories and none is. */
+Status coco_categories(const json_t *categories, json_t *people);
+
+/* Whether an annotation is of such a category: without categories of number 1, or of none. */
+bool coco_is_person(const json_t *people, const json_t *annotation);
 
 #endif

@@ -16,6 +16,7 @@ struct Detector {
     int height, width;
     CropPixels pixels;
     Params *params;
+    bool borrowed; /* params are the caller's */
     Graph *graph;
     Plan *plan;
     Tensor *input, *rows, *count;
@@ -140,11 +141,28 @@ Status detect_open(const char *weights, const DetectOptions *options, Detector *
     return status;
 }
 
+static Status open_borrowed(Detector *d, const DetectOptions *o) {
+    CHECK(o->input, "a detector without an input convention");
+    TRY(choose_pixels(d, d->spec.name, o->input));
+    TRY(choose_size(d, o));
+    return make_plan(d, o);
+}
+
+Status detect_open_params(const NetSpec *spec, Params *params, const DetectOptions *options,
+                          Detector **out) {
+    Detector *d = *out = calloc(1, sizeof *d);
+    if (!d) return fail(ERR_MEMORY, "no memory for a detector");
+    d->spec = *spec, d->params = params, d->borrowed = true;
+    Status status = open_borrowed(d, options);
+    if (status != OK) detect_close(d), *out = NULL;
+    return status;
+}
+
 void detect_close(Detector *d) {
     if (!d) return;
     if (d->plan) plan_free(d->plan);
     if (d->graph) graph_free(d->graph);
-    if (d->params) params_free(d->params);
+    if (d->params && !d->borrowed) params_free(d->params);
     free(d->host);
     free(d->kept);
     free(d->found);

@@ -17,7 +17,7 @@
 
 #include "crowdrec/crowd.h"
 #include "crowdrec/image.h"
-#include "kernels/backend.h"
+#include "nets/net.h"
 
 typedef struct {
     const Backend *backend; /* NULL: cpu */
@@ -33,6 +33,11 @@ typedef struct Detector Detector;
 /* weights: a path, or "rule:NET:SEED[:GAIN]".  ERR_USAGE for an impossible option, ERR_MODEL for a
  * file that is no YOLOX, ERR_MEMORY. */
 Status detect_open(const char *weights, const DetectOptions *options, Detector **out);
+
+/* The same with parameters that stay the caller's, as a network in training has them; an option
+ * `input` is required and the backend is theirs. */
+Status detect_open_params(const NetSpec *spec, Params *params, const DetectOptions *options,
+                          Detector **out);
 void detect_close(Detector *detector); /* NULL is allowed */
 
 const char *detect_input(const Detector *detector); /* "bgr255" or "imagenet" */

@@ -167,6 +167,26 @@ typedef struct {
     int height, width;
 } BoxdecodeAttr;
 
+/* assign (SimOTA, YOLOX): decoded [n,a,1,5+classes] as boxdecode makes it, labels [n,g,1,5] =
+ * class, centre x, centre y, w, h in input pixels (w or h 0: none) -> foreground [n,a,1,1], 1 for
+ * an anchor that answers for a label; match [n,a,1,8] = the label's box and the raw row that
+ * decodes to it; target [n,a,1,classes] = IoU of row and label at the label's class.  What is not
+ * foreground is 0. A label takes as many of its cheapest anchors as the sum of its ten largest IoUs
+ * says, at least one; an anchor taken by several goes to the label with the lowest cost for it.
+ * cost = BCE of sqrt(class * objectness) - 3 log(IoU + 1e-8), and anchors that are not near come
+ * last.  MEGVII: candidates and near are anchors within 1.5 strides of the label's centre;
+ * BYTETRACK: candidates are inside the label or within 2.5 strides of its centre (clamped to the
+ * input), near are both. */
+typedef enum { ASSIGN_MEGVII, ASSIGN_BYTETRACK } AssignVariant;
+typedef struct {
+    int height, width;
+    AssignVariant variant;
+} AssignAttr;
+
+/* iouloss: boxes and targets [n,a,1,4] = centre x, centre y, w, h, weight [n,a,1,1] or absent (1)
+ * -> weight*(1 - IoU^2) [n,a,1,1] with IoU = common/(union + 1e-16).  A row of weight 0 is 0
+ * whatever its numbers are.  No gradient for targets and weights. */
+
 /* nms: decoded [n,a,1,5+classes] -> rows [n,limit,1,8] = x0, y0, x1, y1, score, objectness, class,
  * anchor in order of falling score (ties: lower anchor first), and count [n,1,1,1].  A row needs
  * score = objectness * best class >= conf; of two rows with IoU > iou the lower score goes (within

@@ -39,6 +39,52 @@ INLINE REAL box_slope(const BoxAnchor *at, int k, REAL y) {
     return k < 2 ? (REAL)at->stride : k < 4 ? y : y * (1 - y);
 }
 
+/* What two boxes share and what they cover together; edge[k]: whether it is the first box's side
+ * (left, top, right, bottom) that bounds what they share. */
+typedef struct {
+    REAL common, both, w, h;
+    bool edge[4];
+} BoxMeeting;
+
+/* a, b: centre x, centre y, w, h. */
+INLINE BoxMeeting box_meet(const REAL *a, const REAL *b) {
+    BoxMeeting m = {0, 0, 0, 0, {false, false, false, false}};
+    REAL side[4];
+    for (int k = 0; k < 2; k++) {
+        REAL low = a[k] - a[2 + k] / 2, other_low = b[k] - b[2 + k] / 2;
+        REAL high = a[k] + a[2 + k] / 2, other_high = b[k] + b[2 + k] / 2;
+        m.edge[k] = low > other_low, m.edge[2 + k] = high < other_high;
+        side[k] = fmax(low, other_low), side[2 + k] = fmin(high, other_high);
+    }
+    m.w = side[2] - side[0], m.h = side[3] - side[1];
+    m.common = m.w > 0 && m.h > 0 ? m.w * m.h : 0;
+    m.both = a[2] * a[3] + b[2] * b[3] - m.common;
+    return m;
+}
+
+/* 1 - IoU^2 of a box p with its target t. */
+INLINE REAL box_loss(const REAL *p, const REAL *t) {
+    BoxMeeting m = box_meet(p, t);
+    REAL iou = m.common / (m.both + (REAL)1e-16);
+    return 1 - iou * iou;
+}
+
+/* Its derivative for p. */
+INLINE void box_loss_slope(const REAL *p, const REAL *t, REAL slope[4]) {
+    BoxMeeting m = box_meet(p, t);
+    REAL both = m.both + (REAL)1e-16, iou = m.common / both;
+    for (int k = 0; k < 2; k++) {
+        REAL across = m.common > 0 ? (k == 0 ? m.h : m.w) : 0;
+        REAL low = m.edge[k] ? -across : 0, high = m.edge[2 + k] ? across : 0;
+        REAL common[2] = {low + high, (high - low) / 2};
+        for (int i = 0; i < 2; i++) {
+            REAL area = i ? p[3 - k] : 0;
+            REAL d = (common[i] * both - m.common * (area - common[i])) / (both * both);
+            slope[2 * i + k] = -2 * iou * d;
+        }
+    }
+}
+
 /* A row above the threshold; corners in pixels. */
 typedef struct {
     REAL score, objectness, x0, y0, x1, y1;

@@ -245,14 +245,40 @@ static void shape_joints(const SkinAttr *a, const Rule *r) {
     r->out[0].shape = (Shape){n, 1, k, 3};
 }
 
-static void shape_boxdecode(const BoxdecodeAttr *a, const Rule *r) {
-    Shape x = r->in[0].shape;
+static int anchors_of(int height, int width) {
     int anchors = 0;
-    for (int stride = 8; stride <= 32; stride *= 2)
-        anchors += (a->height / stride) * (a->width / stride);
-    NEED(x.h == anchors && x.w == 1 && x.c > 5, "%s for an input of %dx%d with %d anchors",
-         shape_text(x), a->height, a->width, anchors);
+    for (int stride = 8; stride <= 32; stride *= 2) anchors += height / stride * (width / stride);
+    return anchors;
+}
+
+static void need_anchors(const Rule *r, int height, int width) {
+    Shape x = r->in[0].shape;
+    NEED(x.h == anchors_of(height, width) && x.w == 1 && x.c > 5,
+         "%s for an input of %dx%d with %d anchors", shape_text(x), height, width,
+         anchors_of(height, width));
+}
+
+static void shape_boxdecode(const BoxdecodeAttr *a, const Rule *r) {
+    need_anchors(r, a->height, a->width);
     shape_same(r);
+}
+
+static void shape_assign(const AssignAttr *a, const Rule *r) {
+    Shape x = r->in[0].shape;
+    need_anchors(r, a->height, a->width);
+    need_shape(r, 1, (Shape){x.n, r->in[1].shape.h, 1, 5});
+    r->out[0].shape = (Shape){x.n, x.h, 1, 1};
+    r->out[1].shape = (Shape){x.n, x.h, 1, 8};
+    r->out[2].shape = (Shape){x.n, x.h, 1, x.c - 5};
+}
+
+static void shape_iouloss(const NoAttr *a, const Rule *r) {
+    (void)a;
+    Shape x = r->in[0].shape;
+    NEED(x.w == 1 && x.c == 4, "%s, expected boxes of four numbers", shape_text(x));
+    need_shape(r, 1, x);
+    need_optional(r, 2, (Shape){x.n, x.h, 1, 1});
+    r->out[0].shape = (Shape){x.n, x.h, 1, 1};
 }
 
 static void shape_nms(const NmsAttr *a, const Rule *r) {

@@ -64,6 +64,37 @@ static double hostile_value(uint64_t stream, size_t i) {
     return i / 8 % 5 == 0 && i % 8 == i / 40 % 8 ? bad[i / 8 % 3] : detection_value(stream, i);
 }
 
+/* Decoded rows of 5 + 2 columns for an input of 64 pixels. */
+static double prediction_value(uint64_t stream, size_t i) {
+    double u = (double)rng_uniform(stream, i);
+    return i % 7 < 2 ? 64 * u : i % 7 < 4 ? 6 + 26 * u : 0.05 + 0.9 * u;
+}
+
+/* Like it, but every fifth row has a NaN or infinity. */
+static double broken_prediction_value(uint64_t stream, size_t i) {
+    static const double bad[] = {NAN, INFINITY, -INFINITY};
+    return i / 7 % 5 == 0 && i % 7 == i / 35 % 7 ? bad[i / 7 % 3] : prediction_value(stream, i);
+}
+
+/* Labels of two classes within and around 64 pixels; every fourth is none. */
+static double label_value(uint64_t stream, size_t i) {
+    double u = (double)rng_uniform(stream, i);
+    if (i / 5 % 4 == 3) return 0;
+    return i % 5 == 0 ? (double)(i / 5 % 2) : i % 5 < 3 ? 72 * u - 4 : 5 + 30 * u;
+}
+
+/* Boxes whose sides are multiples of an eighth, and boxes whose sides never come near those; every
+ * second pair meets. */
+static double eighths_value(uint64_t stream, size_t i) {
+    double u = floor(8 * (double)rng_uniform(stream, i)) / 8;
+    return i % 4 < 2 ? u : 1 + 2 * floor(2 * u) / 2;
+}
+
+static double between_value(uint64_t stream, size_t i) {
+    double far = i / 4 % 2 ? 9 : 0, u = floor(8 * (double)rng_uniform(stream, i)) / 8;
+    return i % 4 < 2 ? far + u + 0.0625 : 1.5 + floor(4 * u) / 2;
+}
+
 /* Crop pixel to photo pixel: a little turned, partly outside; the last map is far away or not
  * finite. */
 static double map_value(uint64_t stream, size_t i) {

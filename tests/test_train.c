@@ -1,6 +1,8 @@
 /* Networks in training: gradients of all parameters and running statistics against the reference,
- * for HRNet's heatmap loss and for CLIFF's pre-training loss, and CLIFF's dropout.
+ * for HRNet's heatmap loss, YOLOX's losses and CLIFF's pre-training loss, and CLIFF's dropout.
  */
+#include "crowdrec/detloss.h"
+
 #include "tests/netrun.h"
 
 #include "tests/support.h"
@@ -53,7 +55,7 @@ static void check_norm(const NetRun *run, const char *key, double want, Worst *w
     double *gradient = gradient_of(run, key, &n), got = l2_of(gradient, n);
     free(gradient);
     *squares += got * got;
-    double error = fabs(got - want) / want;
+    double error = want == 0 ? got : fabs(got - want) / want;
     if (!(error <= GRADIENT_TOLERANCE)) fail_msg("gradient of %s: norm %g, not %g", key, got, want);
     note(worst, key, error);
 }
@@ -139,7 +141,8 @@ static PoseLoss pose_loss(const NetRun *run) {
     return p;
 }
 
-static void check_pose_gradients(const NetRun *run, const json_t *norms, const ArrayFile *file) {
+static void check_reference_gradients(const NetRun *run, const json_t *norms,
+                                      const ArrayFile *file) {
     Worst norm = {0}, whole = {0};
     double squares = 0, reference = 0;
     const char *key;
@@ -185,13 +188,46 @@ static void test_pose(void **state) {
     double want = json_number_value(json_object_get(json, "loss_fp64")),
            got = read_loss(&run, p.loss);
     if (!(fabs(got - want) <= 1e-4 * want)) fail_msg("loss %.9g, not %.9g", got, want);
-    check_pose_gradients(&run, json_object_get(json_object_get(json, "grad_l2"), "values"), &file);
+    check_reference_gradients(&run, json_object_get(json_object_get(json, "grad_l2"), "values"),
+                              &file);
     Worst statistics = {0};
     assert_true(check_buffers(&run, &file, "bn.", &statistics) >= 2);
     print_message("loss off by %.2g, statistics by %.2g of the tolerance (%s)\n",
                   fabs(got / want - 1), statistics.worst, statistics.where);
     free(target);
     free(weight);
+    netrun_free(&run);
+    array_file_free(&file);
+    json_decref(json);
+}
+
+/* ---- YOLOX's losses ---- */
+
+/* The reference's gradients belong to the assignment of YOLOX itself with the L1 term. */
+static void test_detector(void **state) {
+    (void)state;
+    json_t *json = support_json("fixtures/train/yolox_nano_train_seed1.json");
+    ArrayFile file = support_arrays("fixtures/train/yolox_nano_train_seed1.npz");
+    Rule rule = {.seed = (uint64_t)json_integer_value(json_object_get(json, "seed")),
+                 .gain = json_number_value(json_object_get(json, "conv_gain"))};
+    const json_t *input = json_object_get(json, "input");
+    NetRun run = netrun_new(json_string_value(json_object_get(json, "net")), &rule,
+                            netrun_shape(json_object_get(input, "shape")), NETRUN_TRAIN);
+    int boxes = (int)support_array(&file, "labels")->dim[1];
+    DetLoss l = detloss_build(&run.scope, &run.y, run.x->shape, boxes, ASSIGN_MEGVII);
+    netrun_plan(&run, &(PlanOptions){.loss = l.total});
+    float *labels = support_floats(&file, "labels");
+    plan_write(run.plan, l.labels, F32, labels);
+    plan_write(run.plan, l.l1_weight, F32, (const float[]){1, 1});
+    netrun_write_rule(&run, run.x, "input", rule.seed);
+    plan_run(run.plan);
+    check_reference_gradients(&run, json_object_get(json_object_get(json, "grad_l2"), "values"),
+                              &file);
+    Worst statistics = {0};
+    assert_true(check_buffers(&run, &file, "bn.", &statistics) >= 2);
+    print_message("statistics off by %.2g of the tolerance (%s)\n", statistics.worst,
+                  statistics.where);
+    free(labels);
     netrun_free(&run);
     array_file_free(&file);
     json_decref(json);
@@ -361,6 +397,7 @@ static void test_dropout(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pose),
+        cmocka_unit_test(test_detector),
         cmocka_unit_test(test_pretrain),
         cmocka_unit_test(test_dropout),
     };
