@@ -25,7 +25,8 @@ typedef enum {
     COMMAND_INSPECT = 64,
     COMMAND_CONVERT = 128,
     COMMAND_DOCTOR = 256,
-    COMMAND_BODY = 512
+    COMMAND_BODY = 512,
+    COMMAND_SYNTH = 8192
 } Command;
 
 enum { OPTIONS_TAPS = 256 };
@@ -35,6 +36,8 @@ typedef struct {
     CrowdrecOptions run;
     CrowdrecForward forward;
     CrowdrecConvert convert;
+    CrowdrecSynth synth;
+    int seed;         /* of synth */
     const char *body; /* file that `body` writes */
     int vertices;
     int threads;
