@@ -8,6 +8,7 @@
 #include "crowdrec/forward.h"
 #include "crowdrec/inspect.h"
 #include "crowdrec/pipeline.h"
+#include "crowdrec/synth.h"
 #include "smpl/procedural.h"
 #include "tensor/log.h"
 #include "tensor/parallel.h"
@@ -73,6 +74,10 @@ CrowdrecStatus crowdrec_body(const char *path, int vertices, FILE *report) {
     if (status == OK && report)
         fprintf(report, "%s: body of %d vertices, %d triangles\n", path, made.vertices, made.faces);
     return (CrowdrecStatus)status;
+}
+
+CrowdrecStatus crowdrec_synth(const CrowdrecSynth *options, FILE *report) {
+    return (CrowdrecStatus)synth_run(options, report);
 }
 
 CrowdrecStatus crowdrec_doctor(FILE *report) { return (CrowdrecStatus)doctor_report(report); }

@@ -232,6 +232,21 @@ CROWDREC_API CrowdrecStatus crowdrec_convert(const char *in, const char *out,
  * NULL. */
 CROWDREC_API CrowdrecStatus crowdrec_body(const char *path, int vertices, FILE *report);
 
+/* Photos of made-up crowds with exact truth, for training and measuring: docs/formats.md, "synth".
+ * The same photos and numbers for the same options, whatever the threads. */
+typedef struct {
+    const char *output; /* folder, made when absent; required */
+    int scenes;         /* photos, at least 1 */
+    int people[2];      /* in a photo, fewest and most; zeros: 5 and 40 */
+    int width, height;  /* pixels; zeros: 1280 x 720 */
+    double tall[2];     /* least and greatest height of a standing person, pixels; zeros: 20, 400 */
+    double focal;       /* pixels, 0: the image diagonal */
+    unsigned long seed; /* which world */
+    const char *photos; /* "png" (default) or "jpg" */
+    const volatile int *interrupted; /* as in CrowdrecOptions */
+} CrowdrecSynth;
+CROWDREC_API CrowdrecStatus crowdrec_synth(const CrowdrecSynth *options, FILE *report);
+
 /* What this build and machine offer: processor, threads, libraries, memory, devices. */
 CROWDREC_API CrowdrecStatus crowdrec_doctor(FILE *report);
 

@@ -1,6 +1,7 @@
 #include "crowdrec/jpeg.h"
 
 #include "crowdrec/exif.h"
+#include "tensor/file.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -132,9 +133,72 @@ Status jpeg_decode(FILE *stream, const char *path, Image *out) {
     return status;
 }
 
+/* ---- writing ---- */
+
+typedef struct {
+    struct jpeg_compress_struct jpeg;
+    struct jpeg_error_mgr error;
+    jmp_buf escape;
+    const char *path;
+    Status status;
+} Encoder;
+
+static void give_up(j_common_ptr common) {
+    Encoder *e = common->client_data;
+    char text[JMSG_LENGTH_MAX];
+    e->error.format_message(common, text);
+    text[0] = (char)tolower((unsigned char)text[0]);
+    e->status = fail(ERR_INPUT, "%s: cannot write the photo: %s", e->path, text);
+    longjmp(e->escape, 1);
+}
+
+/* The encoder lives in the caller's frame, as the decoder does. */
+static Status encode(Encoder *e, const Image *image, int quality, FILE *stream) {
+    struct jpeg_compress_struct *jpeg = &e->jpeg;
+    if (setjmp(e->escape)) return e->status;
+    jpeg_create_compress(jpeg);
+    jpeg_stdio_dest(jpeg, stream);
+    jpeg->image_width = (JDIMENSION)image->width;
+    jpeg->image_height = (JDIMENSION)image->height;
+    jpeg->input_components = 3;
+    jpeg->in_color_space = JCS_RGB;
+    jpeg_set_defaults(jpeg);
+    jpeg_set_quality(jpeg, quality, TRUE);
+    jpeg_start_compress(jpeg, TRUE);
+    while (jpeg->next_scanline < jpeg->image_height) {
+        JSAMPROW row = image->rgb + 3 * (size_t)jpeg->next_scanline * (size_t)image->width;
+        jpeg_write_scanlines(jpeg, &row, 1);
+    }
+    jpeg_finish_compress(jpeg);
+    return OK;
+}
+
+Status jpeg_write(const char *path, const Image *image, int quality) {
+    FileWriter file;
+    TRY(file_begin(path, &file));
+    Encoder e = {.path = path};
+    e.jpeg.err = jpeg_std_error(&e.error);
+    e.jpeg.client_data = &e;
+    e.error.error_exit = give_up;
+    Status status = encode(&e, image, quality, file.stream);
+    jpeg_destroy_compress(&e.jpeg);
+    if (status == OK) return file_commit(&file);
+    file_abandon(&file);
+    return status;
+}
+
+bool jpeg_writes(void) { return true; }
+
 #else
 
 #include "crowdrec/stb.h"
+
+Status jpeg_write(const char *path, const Image *image, int quality) {
+    (void)image, (void)quality;
+    return fail(ERR_USAGE, "%s: this build writes no jpg", path);
+}
+
+bool jpeg_writes(void) { return false; }
 
 static Status turned(const Image *stored, int orientation, Image *out) {
     int width = stored->width, height = stored->height;

@@ -279,7 +279,11 @@ Status file_make_folder(const char *path) {
 Status file_write_npy(const char *path, const Array *a) { return npy_write(path, a); }
 
 Status file_write_npz(const char *path, const Array *arrays, int count) {
-    return npy_write_zip(path, arrays, count);
+    return npy_write_zip(path, arrays, count, 0);
+}
+
+Status file_write_npz_texts(const char *path, const Array *arrays, int count, int texts) {
+    return npy_write_zip(path, arrays, count, texts);
 }
 
 Status file_write_safetensors(const char *path, const ArrayFile *f) {

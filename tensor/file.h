@@ -56,6 +56,9 @@ Status file_make_folder(const char *path); /* with its parents; an existing fold
  * safetensors alone, bf16 too; a text array is written as the U8 array that it is in memory. */
 Status file_write_npy(const char *path, const Array *a);
 Status file_write_npz(const char *path, const Array *arrays, int count); /* stored */
+/* The same where the first `texts` arrays, U8 with rows of zero-padded text, are written as text.
+ */
+Status file_write_npz_texts(const char *path, const Array *arrays, int count, int texts);
 Status file_write_safetensors(const char *path, const ArrayFile *f);
 
 #endif

@@ -280,14 +280,17 @@ static const char *type_text(Dtype dtype) {
     return NULL;
 }
 
-/* Format 1.0: the header's length is a multiple of 64 and it ends in a newline. */
-static Status make_header(Arena *arena, const Array *a, Span *out) {
+/* Format 1.0: the header's length is a multiple of 64 and it ends in a newline.  text_rows: the
+ * last size is the length of a text (`|S`). */
+static Status make_header(Arena *arena, const Array *a, bool text_rows, Span *out) {
     enum { PREFIX_SIZE = MAGIC_SIZE + 4 };
     const char *type = type_text(a->dtype), *shape = "";
+    int dims = text_rows ? a->dims - 1 : a->dims;
     if (!type) return fail(ERR_INPUT, "npy has no number type %s", dtype_name(a->dtype));
-    for (int i = 0; i < a->dims; i++)
-        shape = arena_printf(arena, "%s%lld,%s", shape, (long long)a->dim[i],
-                             i + 1 < a->dims ? " " : "");
+    if (text_rows) type = arena_printf(arena, "|S%lld", (long long)a->dim[dims]);
+    for (int i = 0; i < dims; i++)
+        shape =
+            arena_printf(arena, "%s%lld,%s", shape, (long long)a->dim[i], i + 1 < dims ? " " : "");
     char *text = arena_printf(arena, "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }",
                               type, shape);
     size_t length = strlen(text), size = (PREFIX_SIZE + length + ALIGN) / ALIGN * ALIGN;
@@ -310,7 +313,7 @@ static Span array_bytes(const Array *a) {
 static Status write_npy(Arena *arena, const char *path, const Array *a) {
     Span header = {0};
     FileWriter w;
-    TRY(make_header(arena, a, &header));
+    TRY(make_header(arena, a, false, &header));
     TRY(file_begin(path, &w));
     Span body = array_bytes(a);
     if (fwrite(header.data, 1, header.size, w.stream) != header.size ||
@@ -328,21 +331,21 @@ Status npy_write(const char *path, const Array *a) {
     return status;
 }
 
-static Status add_arrays(ZipWriter *w, Arena *arena, const Array *arrays, int count) {
+static Status add_arrays(ZipWriter *w, Arena *arena, const Array *arrays, int count, int texts) {
     for (int i = 0; i < count; i++) {
         Span header = {0};
         const char *name = arena_printf(arena, "%s.npy", arrays[i].name);
-        TRY(make_header(arena, &arrays[i], &header));
+        TRY(make_header(arena, &arrays[i], i < texts, &header));
         TRY(zip_add(w, name, header, array_bytes(&arrays[i])));
     }
     return OK;
 }
 
-Status npy_write_zip(const char *path, const Array *arrays, int count) {
+Status npy_write_zip(const char *path, const Array *arrays, int count, int texts) {
     ZipWriter w;
     TRY(zip_begin(path, &w));
     Arena *arena = arena_new();
-    Status status = add_arrays(&w, arena, arrays, count);
+    Status status = add_arrays(&w, arena, arrays, count, texts);
     arena_free(arena);
     if (status == OK) return zip_finish(&w);
     zip_abandon(&w);

@@ -15,7 +15,7 @@ Status npy_load_zip(Reader *r, const Zip *zip);
 
 /* What file_write_npy and file_write_npz promise. */
 Status npy_write(const char *path, const Array *a);
-Status npy_write_zip(const char *path, const Array *arrays, int count);
+Status npy_write_zip(const char *path, const Array *arrays, int count, int texts);
 
 /* A type string such as "<f4", "i8", "|b1", "<U12". */
 typedef struct {

@@ -87,7 +87,8 @@ static void test_help(void **state) {
     (void)state;
     static const char *const command[] = {"run",    "detect",  "pose",    "regress",
                                           "refine", "forward", "inspect", "convert",
-                                          "body",   "doctor",  "eval",    "eval --ablation"};
+                                          "body",   "doctor",  "synth",   "eval",
+                                          "eval --ablation"};
     const Process *p = process_run("--help");
     assert_int_equal(p->status, 0);
     assert_string_equal(p->err, "");
@@ -248,6 +249,19 @@ static void test_bad_usage(void **state) {
         {2, "body x -o @/out.npz", "no file"},
         {2, "body -o @/out.npz --vertices 5", "2000"},
         {3, "body -o @/absent/out.npz", "cannot write"},
+        {2, "synth", "-o DIR"},
+        {2, "synth x -o @/out", "no file"},
+        {2, "synth -o @/out --people 9..3", "ends before it begins"},
+        {2, "synth -o @/out --people 9", "is no A..B"},
+        {2, "synth -o @/out --people 1..9999", "outside 0 to 4000"},
+        {2, "synth -o @/out --size 640", "is no WIDTHxHEIGHT"},
+        {2, "synth -o @/out --size 640x8", "outside 64 to 32768"},
+        {2, "synth -o @/out --size 640x480x3", "is no WIDTHxHEIGHT"},
+        {2, "synth -o @/out --tall 1..50", "outside 4"},
+        {2, "synth -o @/out --photos gif", "png|jpg"},
+        {2, "synth -o @/out --scenes 0", "from 1"},
+        {2, "synth -o @/out --focal 20", "focal length 20"},
+        {2, "synth -o @/photo.png/out", "photo.png"},
     };
     float numbers[6] = {0};
     file_write_npy(in_folder("two.npy"),

@@ -106,6 +106,16 @@ static CrowdrecStatus body(Command command, Arguments *a) {
     return finish(crowdrec_body(a->body, a->vertices, stdout));
 }
 
+static CrowdrecStatus synth(Command command, Arguments *a) {
+    if (a->operands || !a->synth.output)
+        return wrong_usage(help_name(command), "-o DIR and no file");
+    if (!a->synth.scenes) a->synth.scenes = 100;
+    a->synth.seed = (unsigned long)a->seed;
+    a->synth.interrupted = &interrupted;
+    catch_signals();
+    return finish(crowdrec_synth(&a->synth, stdout));
+}
+
 static CrowdrecStatus doctor(Command command, Arguments *a) {
     if (a->operands) return wrong_usage(help_name(command), "no file");
     return finish(crowdrec_doctor(stdout));
@@ -123,6 +133,7 @@ static CrowdrecStatus run_command(Command command, Arguments *a) {
     case COMMAND_INSPECT: return inspect(command, a);
     case COMMAND_CONVERT: return convert(command, a);
     case COMMAND_BODY: return body(command, a);
+    case COMMAND_SYNTH: return synth(command, a);
     case COMMAND_DOCTOR: return doctor(command, a);
     default: return run(command, a);
     }

@@ -126,6 +126,19 @@ static const Page page[] = {
          "weights, ten shape directions, pose blend shapes and regressors. It takes SMPL's place "
          "in every command's --body."),
      NULL, "  crowdrec body -o body.npz\n"},
+    {COMMAND_SYNTH, "synth", "photos of made-up crowds with exact truth",
+     "-o DIR [--scenes N] [--people A..B] [--size WIDTHxHEIGHT] [options]",
+     TEXTS(
+         "Paints photos of made-up people, dressed and posed by chance, on squares, lawns, tracks "
+         "and stands, and writes what is true of everybody in them: body, place, box, keypoints "
+         "and how much is seen. For training and for measuring; nothing in them is licensed.",
+         "A photo is a function of the options, the seed and its number alone."),
+     "  images/scene_000000.png ...   the photos\n"
+     "  person_keypoints.json         COCO form, with 26 keypoints and `visible`\n"
+     "  people.npz                    the same people as arrays, with SMPL parameters\n"
+     "  truth.json                    cameras, planes and bodies\n"
+     "  body.npz                      the body that the parameters belong to\n",
+     "  crowdrec synth -o world --scenes 200 --people 10..60 --photos jpg\n"},
     {COMMAND_DOCTOR, "doctor", "what this build and machine offer", "[options]",
      TEXTS("Prints processor, kernels, threads, libraries, memory and devices."), NULL, NULL},
 };

@@ -7,7 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum { FLAG, TEXT, CHOICE, DEVICE, INTEGER, REAL, SIZE, PAIR, LIST, NUMBERS } Kind;
+typedef enum {
+    FLAG,
+    TEXT,
+    CHOICE,
+    DEVICE,
+    INTEGER,
+    REAL,
+    SIZE,
+    PAIR,
+    SPAN,
+    REACH,
+    LIST,
+    NUMBERS
+} Kind;
 
 typedef struct {
     const char *name;
@@ -160,6 +173,23 @@ static const Option option[] = {
     {"--vertices", 0, INTEGER, "N", AT(vertices), 2000, 40000, NULL, COMMAND_BODY,
      "About how many vertices the body gets.  Default: 6900."},
 
+    {"--output", 'o', TEXT, "DIR", AT(synth.output), 0, 0, NULL, COMMAND_SYNTH,
+     "Folder for photos and truth, made when absent.  Required."},
+    {"--scenes", 0, INTEGER, "N", AT(synth.scenes), 1, 1e6, NULL, COMMAND_SYNTH,
+     "Number of photos.  Default: 100."},
+    {"--people", 0, SPAN, "A..B", AT(synth.people), 0, 4000, NULL, COMMAND_SYNTH,
+     "People in a photo, fewest and most, as far as there is room.  Default: 5..40."},
+    {"--size", 0, SPAN, "WIDTHxHEIGHT", AT(synth.width), 64, 32768, NULL, COMMAND_SYNTH,
+     "Size of the photos in pixels.  Default: 1280x720."},
+    {"--tall", 0, REACH, "A..B", AT(synth.tall), 4, 32768, NULL, COMMAND_SYNTH,
+     "Height of standing people in pixels, least and greatest.  Default: 20..400."},
+    {"--focal", 0, REAL, "F", AT(synth.focal), 16, 1e7, NULL, COMMAND_SYNTH,
+     "Focal length in pixels.  Default: the image diagonal, which the other commands assume too."},
+    {"--seed", 0, INTEGER, "S", AT(seed), 0, 2147483647, NULL, COMMAND_SYNTH,
+     "Which world; the same seed and options give the same bytes.  Default: 0."},
+    {"--photos", 0, CHOICE, "png|jpg", AT(synth.photos), 0, 0, NULL, COMMAND_SYNTH,
+     "Format of the photos.  jpg has quality 93 and takes a tenth of the room.  Default: png."},
+
     {"--threads", 0, INTEGER, "N", AT(threads), 1, 4096, NULL, (unsigned)EVERY,
      "Worker threads; results do not depend on it.  Default: one a core."},
     {"--quiet", 0, FLAG, NULL, AT(quiet), 0, 0, NULL, (unsigned)EVERY, "Only errors on stderr."},
@@ -271,6 +301,34 @@ static bool set_pair(const Option *o, const char *text, Arguments *a) {
                                     text, o->argument, step, (int)o->high);
 }
 
+/* A..B or AxB: two whole numbers within the limits, of a range the smaller one first. */
+static bool parse_span(const Option *o, const char *text, int pair[2]) {
+    bool range = strstr(o->argument, "..") != NULL;
+    int end = 0;
+    if (sscanf(text, range ? "%6d..%6d%n" : "%6dx%6d%n", &pair[0], &pair[1], &end) != 2 ||
+        text[end])
+        return options_complain("%s: '%s' is no %s", o->name, text, o->argument);
+    for (int i = 0; i < 2; i++)
+        if (pair[i] < o->low || pair[i] > o->high)
+            return options_complain("%s: '%s' has a number outside %.9g to %.9g", o->name, text,
+                                    o->low, o->high);
+    if (range && pair[1] < pair[0])
+        return options_complain("%s: '%s' ends before it begins", o->name, text);
+    return true;
+}
+
+static bool set_span(const Option *o, const char *text, Arguments *a) {
+    int pair[2];
+    void *place = (char *)a + o->place;
+    if (!parse_span(o, text, pair)) return false;
+    for (int i = 0; i < 2; i++)
+        if (o->kind == SPAN)
+            ((int *)place)[i] = pair[i];
+        else
+            ((double *)place)[i] = pair[i];
+    return true;
+}
+
 static bool add_tap(const Option *o, const char *text, Arguments *a) {
     if (!*text) return options_complain("%s: empty, expected %s", o->name, o->argument);
     if (a->forward.taps == OPTIONS_TAPS)
@@ -305,6 +363,8 @@ static bool set(const Option *o, const char *text, Arguments *a) {
     case CHOICE: return set_choice(o, text, a);
     case DEVICE: return set_device(o, text, a);
     case PAIR: return set_pair(o, text, a);
+    case SPAN:
+    case REACH: return set_span(o, text, a);
     case LIST: return add_tap(o, text, a);
     case NUMBERS: return set_numbers(o, text, a);
     default: return set_number(o, text, a);

@@ -27,7 +27,8 @@ typedef enum {
     COMMAND_DOCTOR = 256,
     COMMAND_BODY = 512,
     COMMAND_EVAL = 1024,
-    COMMAND_ABLATION = 2048
+    COMMAND_ABLATION = 2048,
+    COMMAND_SYNTH = 8192
 } Command;
 
 enum { OPTIONS_TAPS = 256, OPTIONS_NUMBERS = 16 };
@@ -46,6 +47,8 @@ typedef struct {
     CrowdrecEval eval;
     Numbers iterations, confs; /* of an ablation */
     int joint;
+    CrowdrecSynth synth;
+    int seed;         /* of synth */
     const char *body; /* file that `body` writes */
     int vertices;
     int threads;
