@@ -6,6 +6,7 @@
 #include "crowdrec/forward.h"
 #include "crowdrec/inspect.h"
 #include "crowdrec/pipeline.h"
+#include "crowdrec/train.h"
 #include "smpl/procedural.h"
 #include "tensor/log.h"
 #include "tensor/parallel.h"
@@ -55,6 +56,10 @@ CrowdrecStatus crowdrec_inspect(const char *path, int all, FILE *report) {
 CrowdrecStatus crowdrec_convert(const char *in, const char *out, const CrowdrecConvert *options,
                                 FILE *report) {
     return (CrowdrecStatus)convert_file(in, out, options, report);
+}
+
+CrowdrecStatus crowdrec_train(const CrowdrecTrain *options, FILE *report) {
+    return (CrowdrecStatus)train(options, report);
 }
 
 CrowdrecStatus crowdrec_body(const char *path, int vertices, FILE *report) {

@@ -25,7 +25,8 @@ typedef enum {
     COMMAND_INSPECT = 64,
     COMMAND_CONVERT = 128,
     COMMAND_DOCTOR = 256,
-    COMMAND_BODY = 512
+    COMMAND_BODY = 512,
+    COMMAND_TRAIN = 1024
 } Command;
 
 enum { OPTIONS_TAPS = 256 };
@@ -35,6 +36,7 @@ typedef struct {
     CrowdrecOptions run;
     CrowdrecForward forward;
     CrowdrecConvert convert;
+    CrowdrecTrain train;
     const char *body; /* file that `body` writes */
     int vertices;
     int threads;
