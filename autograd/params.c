@@ -177,8 +177,7 @@ static void *address(const Params *p, void *slab, const Param *a) {
     return (char *)slab + a->offset * p->backend->real_size;
 }
 
-void params_set(Params *p, int i, const double *values) {
-    const Param *a = &p->param[i];
+static void write_slab(Params *p, void *slab, const Param *a, const double *values) {
     size_t size = shape_size(a->shape), real = p->backend->real_size;
     void *host = host_buffer(p, a);
     for (size_t k = 0; k < size; k++) {
@@ -188,8 +187,12 @@ void params_set(Params *p, int i, const double *values) {
         else
             ((float *)host)[to] = (float)values[k];
     }
-    p->backend->write(address(p, p->weights, a), host, size * real);
+    p->backend->write(address(p, slab, a), host, size * real);
     free(host);
+}
+
+void params_set(Params *p, int i, const double *values) {
+    write_slab(p, p->weights, &p->param[i], values);
 }
 
 static void read_slab(const Params *p, void *slab, const Param *a, double *values) {
@@ -212,6 +215,22 @@ void params_get_gradient(const Params *p, int i, double *values) {
     CHECK(p->gradients, "no plan has made gradients yet");
     CHECK(p->param[i].kind == PARAM_WEIGHT, "%s is a buffer", p->param[i].key);
     read_slab(p, p->gradients, &p->param[i], values);
+}
+
+void params_get_moment(const Params *p, int which, int i, double *values) {
+    CHECK(p->param[i].kind == PARAM_WEIGHT, "%s is a buffer", p->param[i].key);
+    if (p->moment[which])
+        read_slab(p, p->moment[which], &p->param[i], values);
+    else
+        memset(values, 0, shape_size(p->param[i].shape) * sizeof *values);
+}
+
+Status params_set_moment(Params *p, int which, int i, const double *values) {
+    CHECK(p->param[i].kind == PARAM_WEIGHT, "%s is a buffer", p->param[i].key);
+    if (!params_moment(p, which))
+        return fail(ERR_MEMORY, "no memory for the moments of %zu weights", p->learned_end);
+    write_slab(p, p->moment[which], &p->param[i], values);
+    return OK;
 }
 
 static bool same_dims(const Param *a, const Array *array) {

@@ -62,6 +62,10 @@ void params_set(Params *p, int i, const double *values);
 void params_get(const Params *p, int i, double *values);
 void params_get_gradient(const Params *p, int i, double *values);
 
+/* The optimiser's moment 0 or 1 of a weight in the same layout; 0 where none was taken yet. */
+void params_get_moment(const Params *p, int which, int i, double *values);
+Status params_set_moment(Params *p, int which, int i, const double *values); /* ERR_MEMORY */
+
 /* Keeps a copy of all values (frozen ones and buffers too); reset brings it back and, with it,
  * clears the optimiser's moments.  ERR_MEMORY when there is no room for the copy. */
 Status params_snapshot(Params *p);

@@ -3,6 +3,7 @@
 #include "autograd/place.h"
 #include "autograd/step.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -360,6 +361,16 @@ void plan_write(Plan *plan, const Tensor *input, Dtype host, const void *values)
 void plan_hyper(Plan *plan, double learning_rate, double weight_decay, int step) {
     double values[HYPER] = {learning_rate, weight_decay, step, 0};
     write_numbers(plan->backend, address(plan, hyper_slot(plan)), F64, values, HYPER);
+}
+
+double plan_gradient_norm(const Plan *plan) {
+    const Backend *b = plan->backend;
+    CHECK(plan->options.update && plan->options.update->clip > 0, "the norm is not measured");
+    double values[HYPER] = {0};
+    b->sync();
+    b->read(values, address(plan, hyper_slot(plan)), HYPER * b->real_size);
+    double squared = b->real_size == sizeof(double) ? values[3] : ((const float *)values)[3];
+    return sqrt(squared);
 }
 
 static void read_slot(const Plan *plan, const Slot *s, const Tensor *t, Dtype host, void *values) {

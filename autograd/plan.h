@@ -50,6 +50,10 @@ void plan_hyper(Plan *plan, double learning_rate, double weight_decay, int step)
 
 void plan_run(Plan *plan);
 
+/* L2 norm of the gradient that the latest run's update saw, before clipping; its UpdateAttr.clip
+ * must be set. */
+double plan_gradient_norm(const Plan *plan);
+
 /* A kept value, a parameter or an input, whole, as float (F32) or double (F64). */
 void plan_read(const Plan *plan, const Tensor *t, Dtype host, void *values);
 void plan_read_gradient(const Plan *plan, const Tensor *wrt, Dtype host, void *values);

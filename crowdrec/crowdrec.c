@@ -9,6 +9,7 @@
 #include "crowdrec/inspect.h"
 #include "crowdrec/pipeline.h"
 #include "crowdrec/synth.h"
+#include "crowdrec/train.h"
 #include "smpl/procedural.h"
 #include "tensor/log.h"
 #include "tensor/parallel.h"
@@ -66,6 +67,10 @@ CrowdrecStatus crowdrec_inspect(const char *path, int all, FILE *report) {
 CrowdrecStatus crowdrec_convert(const char *in, const char *out, const CrowdrecConvert *options,
                                 FILE *report) {
     return (CrowdrecStatus)convert_file(in, out, options, report);
+}
+
+CrowdrecStatus crowdrec_train(const CrowdrecTrain *options, FILE *report) {
+    return (CrowdrecStatus)train(options, report);
 }
 
 CrowdrecStatus crowdrec_body(const char *path, int vertices, FILE *report) {

@@ -223,9 +223,67 @@ typedef struct {
     const char *input;   /* "bgr255", "imagenet" or "alphapose"; NULL: found out */
     const char *licence; /* of the weights */
     const char *recipe;  /* how they were made */
+    int half;            /* not 0: 16-bit numbers (F16); BAD_MODEL when one does not fit */
 } CrowdrecConvert;
 CROWDREC_API CrowdrecStatus crowdrec_convert(const char *in, const char *out,
                                              const CrowdrecConvert *options, FILE *report);
+
+/* What a network is trained for, and so of which kind it is. */
+typedef enum {
+    CROWDREC_TRAIN_POSE,    /* HRNet: 26 keypoints of a crop */
+    CROWDREC_TRAIN_MESH,    /* CLIFF: the body of a crop */
+    CROWDREC_TRAIN_DETECTOR /* YOLOX: the people of a photo */
+} CrowdrecTrainTask;
+
+enum { CROWDREC_DATA_SETS = 16 };
+
+/* Training (docs/training.md).  Numbers that are 0 take the task's default, -1 means none where 0
+ * is no useful value. */
+typedef struct CrowdrecTrain {
+    CrowdrecTrainTask task;
+    const char *output; /* folder; required.  last.safetensors, best.safetensors, log.jsonl,
+                           curves.svg */
+    int resume;         /* not 0: goes on from last.safetensors in it */
+
+    const char *data[CROWDREC_DATA_SETS]; /* "PATH[:RATIO]": a folder of `crowdrec synth`, a COCO
+                                             JSON, an npz; its people come RATIO times an epoch */
+    int sets;
+    const char *validation; /* a set like those; NULL: none */
+    const char *photos;     /* folder of the sets' photos; NULL: beside the annotations */
+    size_t cache;           /* bytes of decoded photos kept for each set, 0: 1 GiB */
+
+    const char *net;                   /* variant; NULL: the task's small one */
+    const char *weights;               /* start from these; NULL: fresh */
+    int input_size[2];                 /* height, width, multiples of 32; 0: the network's own */
+    const char *body, *body_regressor; /* MESH: the body, required; as in CrowdrecOptions */
+    const char *mean; /* MESH: npz with init_pose, init_shape, init_cam; NULL: the sets' mean */
+
+    int batch, accumulate; /* samples of one pass, passes of one step (0: 1) */
+    int steps, epochs;     /* at most one; without both the schedule spans time_limit, if given */
+    double time_limit;     /* seconds, 0: none; ends with a checkpoint */
+    const char *optimizer; /* "adam", "adamw", "sgd" (Nesterov) */
+    double rate, min_rate; /* learning rate after warm-up and at the end; 0: min_rate none */
+    double decay, momentum;
+    int warmup;   /* steps; -1: none */
+    double clip;  /* greatest norm of the gradient; -1: none */
+    double ema;   /* decay of the moving average of the weights; -1: none */
+    int validate; /* steps between validations and checkpoints, 0: an epoch, at least 100 */
+    int overfit;  /* not 0: only this many samples, the same every time */
+    int workers;  /* threads that make samples, 0: 2 */
+    int seed;
+
+    double rotate, scale, jitter, colour; /* degrees; shares of box, box and brightness; -1: none */
+    int no_flip, dropout;                 /* MESH: dropout in the head when not 0 */
+    int vertices; /* MESH: vertices in the loss, 0: 128, -1: none; as many as the body has: all */
+
+    const char *device, *precision; /* as in CrowdrecOptions */
+    int deterministic;
+
+    const volatile int *interrupted; /* becomes not 0: writes a checkpoint and returns */
+} CrowdrecTrain;
+
+/* INTERRUPTED when it was asked to stop; a time limit that is reached is a normal end. */
+CROWDREC_API CrowdrecStatus crowdrec_train(const CrowdrecTrain *options, FILE *report);
 
 /* Writes a made-up human body in SMPL's format, npz, free of SMPL's licence.  vertices: about that
  * many, 2000 to 40000, 0: 6900.  The same bytes on every call.  One line goes to report, unless

@@ -68,3 +68,43 @@ LossTerms losses_build(const Scope *m, const LossWeights *w, const LossBodies *b
     l.total = add(m, add(m, l.crowd, l.keypoints), add(m, l.betas, l.pose));
     return l;
 }
+
+/* Sum of squared differences of the people whose weight [n,1,1,1] is 1, over how many they are and
+ * `numbers`. */
+static Tensor *known_mean(const Scope *m, Tensor *found, Tensor *truth, Tensor *weight,
+                          int numbers) {
+    Tensor *squares = sum(m, loss(m, MSE, found, truth, weight), AXES_ALL);
+    Tensor *people = unary(m, CLAMP_MIN, sum(m, weight, AXES_ALL), 1);
+    return scale(m, divide(m, squares, people), 1 / (float)numbers);
+}
+
+/* Without the hip: joints [n,1,26,3]. */
+static Tensor *about_hip(const Scope *m, Tensor *joints) {
+    return sub(m, joints, joint(m, joints, HALPE26_HIP));
+}
+
+/* The confidence of a joint weighs its error; people count by has. */
+static Tensor *joint_error(const Scope *m, const LossBodies *b, const LossTruth *t, Tensor *has) {
+    Tensor *place = slice(m, t->joints, AXIS_C, 0, 3), *sure = slice(m, t->joints, AXIS_C, 3, 1);
+    Tensor *errors = loss(m, MSE, about_hip(m, b->joints), about_hip(m, place), mul(m, sure, has));
+    Tensor *people = unary(m, CLAMP_MIN, sum(m, has, AXES_ALL), 1);
+    return scale(m, divide(m, sum(m, errors, AXES_ALL), people), 1 / (3.0f * HALPE26_COUNT));
+}
+
+LossTraining losses_training(const Scope *m, const Body *body, const BodyTables *vertices,
+                             const LossBodies *b, Tensor *betas, const LossTruth *t) {
+    LossTraining l = {0};
+    Tensor *has_smpl = slice(m, t->has, AXIS_C, 0, 1), *has_3d = slice(m, t->has, AXIS_C, 1, 1);
+    l.keypoints = mean(m, loss(m, MSE, b->projected, t->keypoints, t->confidence), AXES_ALL);
+    l.pose = known_mean(m, b->rotations, t->rotations, has_smpl, 9 * BODY_JOINTS);
+    l.betas = known_mean(m, betas, t->betas, has_smpl, BODY_BETAS);
+    l.joints = joint_error(m, b, t, has_3d);
+    l.total = scale(m, add(m, l.keypoints, add(m, l.pose, l.betas)), 5);
+    l.total = add(m, l.total, l.joints);
+    if (!vertices) return l;
+    Tensor *found = body_regressed(m, body, vertices, "vertices", b->rotations, betas);
+    Tensor *truth = body_regressed(m, body, vertices, "vertices", t->rotations, t->betas);
+    l.vertices = known_mean(m, found, truth, has_smpl, 3 * vertices->rows);
+    l.total = add(m, l.total, scale(m, l.vertices, 0.1f));
+    return l;
+}

@@ -68,6 +68,28 @@ LossBodies losses_bodies(const Scope *m, const Body *body, const LossPrediction 
 LossTerms losses_build(const Scope *m, const LossWeights *weights, const LossBodies *bodies,
                        Tensor *betas, const LossTargets *t);
 
+/* The truth of n people in training; what is not known has weight 0. */
+typedef struct {
+    Tensor *keypoints, *confidence; /* [n,1,26,2] normalised by the crop, [n,1,26,1] */
+    Tensor *rotations, *betas;      /* [n,1,24,9], [n,1,1,10] */
+    Tensor *joints;                 /* [n,1,26,4]: Halpe-26 in metres, confidence */
+    Tensor *has;                    /* [n,1,1,2]: 1 where SMPL's parameters, 3D joints are known */
+} LossTruth;
+
+/* Pre-training (paper eqs. 2 to 6): squared errors of reprojection, of SMPL's parameters, of 3D
+ * joints less Halpe's hip, and of vertices without translation, each a mean over what is known, 0
+ * where nothing is.  Terms are unweighted; total has the paper's 5, 5, 1 and 0.1. */
+typedef struct {
+    Tensor *keypoints, *pose, *betas, *joints; /* [1,1,1,1] */
+    Tensor *vertices;                          /* NULL without tables */
+    Tensor *total;
+} LossTraining;
+
+/* bodies: rotations, joints and projected are read.  vertices: tables of the vertices that are
+ * compared, or NULL. */
+LossTraining losses_training(const Scope *m, const Body *body, const BodyTables *vertices,
+                             const LossBodies *bodies, Tensor *betas, const LossTruth *truth);
+
 /* How far the crowd is from standing on one plane (paper eq. 8): the standard deviation over people
  * (n - 1) of the root's height along l, the mean unit vector from ankles to head (eq. 7, not
  * renormalised; gradients flow through it).  joints [n,1,26,3] -> [1,1,1,1]; 0 for one person. */

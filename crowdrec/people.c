@@ -31,18 +31,22 @@ void people_free(People *p) {
 
 /* CLIFF's box information, normalised as in its public code; a principal point beside the image
  * centre stands for the centre of a larger image. */
-static void fill_camera(People *p, int i, const Person *person, const Camera *camera) {
-    double cx = person->center[0], cy = person->center[1], f = camera->focal;
-    double height = 200.0 * person->scale;
-    float *info = p->bbox_info + 3 * i, *box = p->box + 6 * i, *k = p->intrinsics + 3 * i;
+void people_place(const float center[2], float scale, const Camera *camera, float *info, float *box,
+                  float *k) {
+    double cx = center[0], cy = center[1], f = camera->focal, height = 200.0 * scale;
     info[0] = (float)((cx - camera->cx) / f * 2.8);
     info[1] = (float)((cy - camera->cy) / f * 2.8);
     info[2] = (float)((height - 0.24 * f) / (0.06 * f));
     double values[] = {cx, cy, height, 2 * camera->cx, 2 * camera->cy, f};
     for (int c = 0; c < 6; c++) box[c] = (float)values[c];
     k[0] = (float)f, k[1] = (float)camera->cx, k[2] = (float)camera->cy;
+}
+
+static void fill_camera(People *p, int i, const Person *person, const Camera *camera) {
+    people_place(person->center, person->scale, camera, p->bbox_info + 3 * i, p->box + 6 * i,
+                 p->intrinsics + 3 * i);
     p->center[2 * i] = person->center[0], p->center[2 * i + 1] = person->center[1];
-    p->size[i] = (float)height;
+    p->size[i] = (float)(200.0 * person->scale);
 }
 
 static void fill_keypoints(People *p, int i, const Person *person) {

@@ -30,6 +30,11 @@ Status people_new(const Image *photo, Crowd *crowd, const int *index, int n, int
                   People *out);
 void people_free(People *p);
 
+/* What CLIFF and its camera want to know of a crop with that centre (pixels) and scale
+ * (height/200): bbox_info [3], box [6] of op camera, intrinsics [3] of op project. */
+void people_place(const float center[2], float scale, const Camera *camera, float *bbox_info,
+                  float *box, float *intrinsics);
+
 /* Inputs of a network graph for some people at a time. */
 typedef struct {
     Tensor *pixels;    /* [b,height,width,3] */

@@ -28,11 +28,15 @@ static Status yolox_input(const char *weights, const char **out) {
     return OK;
 }
 
-Status weights_input(const char *weights, const NetSpec *spec, const char **out) {
+const char *weights_colors(const NetSpec *spec) {
     static const char *const name[] = {[NET_BGR_255] = "bgr255",
                                        [NET_RGB_IMAGENET] = "imagenet",
                                        [NET_RGB_ALPHAPOSE] = "alphapose"};
+    return name[spec->colors];
+}
+
+Status weights_input(const char *weights, const NetSpec *spec, const char **out) {
     if (spec->kind == NET_YOLOX) return yolox_input(weights, out);
-    *out = name[spec->colors];
+    *out = weights_colors(spec);
     return OK;
 }

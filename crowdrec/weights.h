@@ -11,6 +11,9 @@ enum { WEIGHTS_TEXT = 4096 };
  * brings its own mean. */
 Status weights_with_mean(const char *weights, const char *mean, char text[WEIGHTS_TEXT]);
 
+/* What the input of a network of that kind usually means: "bgr255", "imagenet" or "alphapose". */
+const char *weights_colors(const NetSpec *spec);
+
 /* What the network's input means, "bgr255", "imagenet" or "alphapose"; for a YOLOX as detect.h
  * finds it out. */
 Status weights_input(const char *weights, const NetSpec *spec, const char **out);

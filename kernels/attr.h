@@ -211,11 +211,14 @@ typedef struct {
 } AffineAttr;
 
 /* update: one optimiser step over the flat slabs, in place.  weights, gradients, m, v [1,1,1,size]
- * (m, v absent where unused), hyper [1,1,1,4] = learning rate, weight decay, step (1-based),
- * unused. ADAMW (Loshchilov & Hutter 2017): w -= lr*wd*w; w -= lr/(1-beta1^t) *
- * m/(sqrt(v)/sqrt(1-beta2^t) + eps). ADAM: decay is added to the gradient.  SGD: m = momentum*m + g
- * + wd*w; w -= lr*m (nesterov: g + momentum*m). */
-typedef enum { UPDATE_ADAMW, UPDATE_ADAM, UPDATE_SGD } UpdateKind;
+ * (m, v absent where unused), hyper [1,1,1,4] = learning rate, weight decay, step (1-based) and,
+ * written when clip is set, the squared L2 norm of the gradient. ADAMW (Loshchilov & Hutter 2017):
+ * w -= lr*wd*w; w -= lr/(1-beta1^t) * m/(sqrt(v)/sqrt(1-beta2^t) + eps). ADAM: decay is added to
+ * the gradient.  SGD: m = momentum*m + g
+ * + wd*w; w -= lr*m (nesterov: g + momentum*m).  AVERAGE: w += lr*(g - w), a moving average of the
+ * numbers g. With clip, a gradient whose norm over all ranges is larger is scaled down to that
+ * norm, and one whose norm is not finite changes nothing; INFINITY only measures. */
+typedef enum { UPDATE_ADAMW, UPDATE_ADAM, UPDATE_SGD, UPDATE_AVERAGE } UpdateKind;
 typedef struct {
     size_t offset, size;
 } UpdateRange;
@@ -224,6 +227,7 @@ typedef struct {
     float beta1, beta2, eps; /* 0: 0.9, 0.999, 1e-8 */
     float momentum;
     bool nesterov;
+    float clip; /* 0: the norm is not measured */
     int ranges;
     const UpdateRange *range; /* parts of the slab that have a gradient */
 } UpdateAttr;

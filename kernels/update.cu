@@ -1,5 +1,6 @@
 /* update: the optimisers, one launch for each part of the slabs that has a gradient. */
 #include "kernels/cuda.cuh"
+#include "kernels/sum.cuh"
 #include "kernels/update.h"
 
 /* The slabs, from the first number of a part on; m and v may be NULL where the rule has none. */
@@ -15,18 +16,33 @@ static __global__ void update_part(size_t count, UpdateAttr a, const REAL *__res
     __shared__ UpdateStep step;
     if (threadIdx.x == 0) step = update_step(&a, hyper);
     __syncthreads();
+    if (step.scale == 0) return;
     EACH(i, count) {
-        if (a.kind == UPDATE_SGD)
+        if (a.kind == UPDATE_AVERAGE)
+            update_average(&step, p.w + i, p.g[i]);
+        else if (a.kind == UPDATE_SGD)
             update_sgd(&step, p.w + i, p.g[i], p.m ? p.m + i : NULL);
         else
             update_adam(&step, p.w + i, p.g[i], p.m + i, p.v + i);
     }
 }
 
+/* Adds the squares of one part's gradient to *squares; one block, so that the order is fixed. */
+static __global__ void update_norm(size_t count, bool first, const REAL *__restrict__ g,
+                                   REAL *squares) {
+    double sum = 0;
+    for (size_t i = threadIdx.x; i < count; i += SUM_THREADS) sum += (double)g[i] * g[i];
+    sum = sum_block(sum);
+    if (threadIdx.x == 0) *squares = (REAL)(sum + (first ? 0 : (double)*squares));
+}
+
 void CUDA(update_forward)(const Call *c) {
     const UpdateAttr *a = (const UpdateAttr *)c->attr;
     REAL *w = cuda_data(&c->in[0]), *g = cuda_data(&c->in[1]);
     REAL *m = cuda_data(&c->in[2]), *v = cuda_data(&c->in[3]);
+    for (int r = 0; r < a->ranges && a->clip > 0; r++)
+        LAUNCH(update_norm, 1, SUM_THREADS, 0, a->range[r].size, r == 0, g + a->range[r].offset,
+               cuda_data(&c->in[4]) + 3);
     for (int r = 0; r < a->ranges; r++) {
         size_t at = a->range[r].offset, size = a->range[r].size;
         Slabs part = {w + at, m ? m + at : NULL, v ? v + at : NULL, g + at};

@@ -5,19 +5,14 @@
 
 #include <stdio.h>
 
-enum {
-    HIDDEN = 1024,
-    ITERATIONS = 3,
-    FIXED = CLIFF_FEATURE + CLIFF_BOX, /* inputs of fc1 that are the same in all iterations */
-    MOVING = CLIFF_POSE + CLIFF_BETAS + CLIFF_CAM
-};
+enum { ITERATIONS = 3, MOVING = CLIFF_POSE + CLIFF_BETAS + CLIFF_CAM };
 
 typedef struct {
     Tensor *pose, *betas, *cam;
 } Estimate;
 
 Tensor *cliff_encoder(const Scope *m, const NetSpec *s, Tensor *x) {
-    x = s->channels ? hrnet_encoder(m, x, s->channels) : resnet_build(m, x, false);
+    x = s->channels ? hrnet_encoder(m, x, s) : resnet_build(m, x, false);
     x = named(at(m, "avgpool"), mean(m, x, AXES_HW));
     return named(at(m, "feature"), x);
 }
@@ -42,14 +37,14 @@ typedef struct {
     Tensor *moving_weight, *fixed_part;
 } FirstLayer;
 
-static FirstLayer first_layer(const Scope *m, Tensor *feature, Tensor *bbox_info) {
-    Tensor *w =
-        build_param(m, "fc1.weight", PARAM_WEIGHT, 2, (const int[]){HIDDEN, FIXED + MOVING});
-    Tensor *b = build_param(m, "fc1.bias", PARAM_WEIGHT, 1, (const int[]){HIDDEN});
+static FirstLayer first_layer(const Scope *m, int hidden, Tensor *feature, Tensor *bbox_info) {
     Tensor *fixed = concat(m, AXIS_C, feature, bbox_info);
+    int same = fixed->shape.c; /* inputs that do not change from iteration to iteration */
+    Tensor *w = build_param(m, "fc1.weight", PARAM_WEIGHT, 2, (const int[]){hidden, same + MOVING});
+    Tensor *b = build_param(m, "fc1.bias", PARAM_WEIGHT, 1, (const int[]){hidden});
     return (FirstLayer){
-        .moving_weight = slice(m, w, AXIS_C, FIXED, MOVING),
-        .fixed_part = BUILD_OP(m, conv, ConvAttr, fixed, slice(m, w, AXIS_C, 0, FIXED), b, 0),
+        .moving_weight = slice(m, w, AXIS_C, same, MOVING),
+        .fixed_part = BUILD_OP(m, conv, ConvAttr, fixed, slice(m, w, AXIS_C, 0, same), b, 0),
     };
 }
 
@@ -58,7 +53,7 @@ static Estimate correct(const Scope *m, const FirstLayer *fc1, Estimate e, int i
     Tensor *y = BUILD_OP(m, conv, ConvAttr, moving, fc1->moving_weight, NULL, 0);
     y = named(at(m, "fc1_out_iter%d", i), add(m, fc1->fixed_part, y));
     y = drop(m, y, 1, i, seed);
-    y = named(at(m, "fc2_out_iter%d", i), linear(m, "fc2", y, HIDDEN, ACT_NONE));
+    y = named(at(m, "fc2_out_iter%d", i), linear(m, "fc2", y, y->shape.c, ACT_NONE));
     y = drop(m, y, 2, i, seed);
     e.pose = add(m, linear(m, "decpose", y, CLIFF_POSE, ACT_NONE), e.pose);
     e.betas = add(m, linear(m, "decshape", y, CLIFF_BETAS, ACT_NONE), e.betas);
@@ -74,7 +69,7 @@ NetOutput cliff_build(const Scope *m, const NetSpec *s, Tensor *x, Tensor *bbox_
     if (m->train && !s->no_dropout)
         seed = graph_input(m->graph, "dropout.seed", F32, (Shape){1, 1, 1, 2});
     Tensor *feature = cliff_encoder(at(m, "encoder"), s, x);
-    FirstLayer fc1 = first_layer(m, feature, bbox_info);
+    FirstLayer fc1 = first_layer(m, s->size.hidden, feature, bbox_info);
     Estimate e = mean_body(m);
     for (int i = 0; i < ITERATIONS; i++) e = correct(m, &fc1, e, i, seed);
     return (NetOutput){

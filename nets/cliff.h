@@ -10,13 +10,13 @@
 #include "nets/net.h"
 
 /* Sizes of the head: 24 joints of 6 numbers, betas, crop camera. */
-enum { CLIFF_FEATURE = 2048, CLIFF_POSE = 144, CLIFF_BETAS = 10, CLIFF_CAM = 3, CLIFF_BOX = 3 };
+enum { CLIFF_POSE = 144, CLIFF_BETAS = 10, CLIFF_CAM = 3, CLIFF_BOX = 3 };
 
 /* x [n,h,w,3], h and w multiples of 32; bbox_info [n,1,1,3].  In training, dropout (p = 0.5) makes
  * the input `seed` of the output; its masks' keys are "drop1.iter0" and so on. */
 NetOutput cliff_build(const Scope *m, const NetSpec *s, Tensor *x, Tensor *bbox_info);
 
-/* The encoder alone: -> feature [n,1,1,2048], the mean over the last map. */
+/* The encoder alone: -> feature [n,1,1,size.feature], the mean over the last map. */
 Tensor *cliff_encoder(const Scope *m, const NetSpec *s, Tensor *x);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include "nets/resnet.h"
 
-enum { BRANCHES = 4, BLOCKS = 4 };
+enum { BRANCHES = 4 };
 
 /* Branch i has stride 4 << i and channels << i channels. */
 typedef struct {
@@ -17,13 +17,14 @@ static Tensor *basic_block(const Scope *m, Tensor *x) {
     return relu(m, add(m, y, x));
 }
 
-/* Two strided convolutions and four bottlenecks: [n,h/4,w/4,256]. */
-static Tensor *stem(const Scope *m, Tensor *x) {
-    resnet_tap(m, "conv1", x, 64, 3);
-    x = conv(m, "conv1", x, .out = 64, .k = 3, .stride = 2, .norm = "bn1", .act = ACT_RELU);
-    resnet_tap(m, "conv2", x, 64, 3);
-    x = conv(m, "conv2", x, .out = 64, .k = 3, .stride = 2, .norm = "bn2", .act = ACT_RELU);
-    for (int i = 0; i < 4; i++) x = resnet_bottleneck(at(m, "layer1.%d", i), x, 64, 1, false);
+/* Two strided convolutions and the bottlenecks: [n,h/4,w/4,4*layer1]. */
+static Tensor *stem(const Scope *m, Tensor *x, const NetSize *s) {
+    resnet_tap(m, "conv1", x, s->stem, 3);
+    x = conv(m, "conv1", x, .out = s->stem, .k = 3, .stride = 2, .norm = "bn1", .act = ACT_RELU);
+    resnet_tap(m, "conv2", x, s->stem, 3);
+    x = conv(m, "conv2", x, .out = s->stem, .k = 3, .stride = 2, .norm = "bn2", .act = ACT_RELU);
+    for (int i = 0; i < s->bottlenecks; i++)
+        x = resnet_bottleneck(at(m, "layer1.%d", i), x, s->layer1, 1, false);
     return named(at(m, "layer1"), x);
 }
 
@@ -43,11 +44,11 @@ static Tensor *contribution(const Scope *m, const Maps *x, int from, int to) {
     return y;
 }
 
-/* Four basic blocks on each branch, then the first `outputs` branches become sums over all. */
-static Maps module(const Scope *m, Maps x, int outputs) {
+/* Basic blocks on each branch, then the first `outputs` branches become sums over all. */
+static Maps module(const Scope *m, Maps x, int blocks, int outputs) {
     for (int i = 0; i < x.count; i++) {
         const Scope *branch = at(m, "branches.%d", i);
-        for (int k = 0; k < BLOCKS; k++)
+        for (int k = 0; k < blocks; k++)
             x.branch[i] = basic_block(at(branch, "%d", k), x.branch[i]);
     }
     Maps fused = {.count = outputs};
@@ -65,10 +66,11 @@ static Tensor *transition(const Scope *m, Tensor *x, int out, int stride) {
 }
 
 /* A stage's modules; the last one has `outputs` outputs. */
-static Maps stage(const Scope *m, Maps x, int number, int modules, int outputs) {
+static Maps stage(const Scope *m, Maps x, const NetSize *size, int number, int outputs) {
     const Scope *s = at(m, "stage%d", number);
+    int modules = size->modules[number - 2];
     for (int i = 0; i < modules; i++) {
-        x = module(at(s, "%d", i), x, i == modules - 1 ? outputs : x.count);
+        x = module(at(s, "%d", i), x, size->blocks, i == modules - 1 ? outputs : x.count);
         for (int k = 0; k < x.count; k++) named(at(s, "module%d.%d", i, k), x.branch[k]);
     }
     for (int k = 0; k < x.count; k++) named_output(s, x.branch[k], k);
@@ -84,36 +86,40 @@ static Maps grow(const Scope *m, Maps x, int number) {
 }
 
 /* The figure of the paper: stages of two, three and four branches.  outputs: of stage 4. */
-static Maps body(const Scope *m, Tensor *x, int channels, int outputs) {
-    x = stem(m, x);
+static Maps body(const Scope *m, Tensor *x, const NetSpec *s, int outputs) {
+    const NetSize *size = &s->size;
+    int channels = s->channels;
+    x = stem(m, x, size);
     Maps maps = {.count = 2};
     maps.branch[0] =
         named(at(m, "transition1.0"), transition(at(m, "transition1.0"), x, channels, 1));
     maps.branch[1] =
         named(at(m, "transition1.1"), transition(at(m, "transition1.1.0"), x, 2 * channels, 2));
-    maps = stage(m, maps, 2, 1, 2);
-    maps = stage(m, grow(m, maps, 2), 3, 4, 3);
-    return stage(m, grow(m, maps, 3), 4, 3, outputs);
+    maps = stage(m, maps, size, 2, 2);
+    maps = stage(m, grow(m, maps, 2), size, 3, 3);
+    return stage(m, grow(m, maps, 3), size, 4, outputs);
 }
 
-Tensor *hrnet_pose(const Scope *m, Tensor *x, int channels, int joints) {
-    Maps maps = body(m, x, channels, 1);
-    return conv(m, "final_layer", maps.branch[0], .out = joints);
+Tensor *hrnet_pose(const Scope *m, Tensor *x, const NetSpec *s) {
+    Maps maps = body(m, x, s, 1);
+    return conv(m, "final_layer", maps.branch[0], .out = s->joints);
 }
 
-Tensor *hrnet_encoder(const Scope *m, Tensor *x, int channels) {
-    Maps maps = body(m, x, channels, BRANCHES);
+Tensor *hrnet_encoder(const Scope *m, Tensor *x, const NetSpec *s) {
+    int width = s->size.increase;
+    Maps maps = body(m, x, s, BRANCHES);
     Tensor *y = NULL;
     for (int i = 0; i < BRANCHES; i++) {
         Tensor *wide =
-            resnet_bottleneck(at(m, "incre_modules.%d.0", i), maps.branch[i], 32 << i, 1, false);
+            resnet_bottleneck(at(m, "incre_modules.%d.0", i), maps.branch[i], width << i, 1, false);
         named(at(m, "incre%d", i), wide);
         y = i ? add(m, wide, y) : wide;
         if (i == BRANCHES - 1) break;
-        y = conv(at(m, "downsamp_modules.%d", i), "0", y, .out = 256 << i, .k = 3, .stride = 2,
-                 .norm = "1", .bias = true, .act = ACT_RELU);
+        y = conv(at(m, "downsamp_modules.%d", i), "0", y, .out = 8 * width << i, .k = 3,
+                 .stride = 2, .norm = "1", .bias = true, .act = ACT_RELU);
         named(at(m, "downsamp%d", i), y);
     }
-    y = conv(at(m, "final_layer"), "0", y, .out = 2048, .norm = "1", .bias = true, .act = ACT_RELU);
+    y = conv(at(m, "final_layer"), "0", y, .out = s->size.feature, .norm = "1", .bias = true,
+             .act = ACT_RELU);
     return named(at(m, "final_layer"), y);
 }

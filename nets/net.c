@@ -9,21 +9,32 @@
 #include "tensor/file.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { STRIDE = 32, MAX_SIZE = 1 << 15, MAX_CLASSES = 10000, MAX_JOINTS = 1000 };
 
+/* Of HRNets; CHANNEL_STEP: the branches' channels are its multiples. */
+enum { MAX_CHANNELS = 512, MAX_WIDE = 8192, MAX_REPEATS = 16, CHANNEL_STEP = 4 };
+
+/* SIZES: of the published networks, and of those that train on a CPU. */
+#define FULL_SIZE \
+    { 64, 64, 4, {1, 4, 3}, 4, 32, 2048, 1024 }
+#define SMALL_SIZE \
+    { 32, 16, 1, {1, 1, 1}, 2, 4, 320, 224 }
+
 static const NetSpec variants[] = {
-#define NET(title, type, c, n, deep, k, j, meaning, tall, wide) \
-    {.name = #title,                                            \
-     .kind = NET_##type,                                        \
-     .channels = c,                                             \
-     .blocks = n,                                               \
-     .depthwise = deep,                                         \
-     .classes = k,                                              \
-     .joints = j,                                               \
-     .colors = NET_##meaning,                                   \
-     .height = tall,                                            \
+#define NET(title, type, c, n, deep, k, j, meaning, how_large, tall, wide) \
+    {.name = #title,                                                       \
+     .kind = NET_##type,                                                   \
+     .channels = c,                                                        \
+     .blocks = n,                                                          \
+     .depthwise = deep,                                                    \
+     .classes = k,                                                         \
+     .joints = j,                                                          \
+     .colors = NET_##meaning,                                              \
+     .size = how_large##_SIZE,                                             \
+     .height = tall,                                                       \
      .width = wide},
 #include "nets/variants.def"
 #undef NET
@@ -87,8 +98,44 @@ static Status identify_yolox(const State *s, NetSpec *found) {
     return OK;
 }
 
+/* How many keys there are with 0, 1, 2 .. in the format's place. */
+static Status count_keys(const State *s, const char *first, const char *rest, int *out) {
+    char key[80];
+    for (*out = 0; *out <= MAX_REPEATS; ++*out) {
+        snprintf(key, sizeof key, "%s.%d.%s", first, *out, rest);
+        if (state_find(s, key)) continue;
+        if (*out) return OK;
+        return fail(ERR_MODEL, "no %s%s in the file", s->prefix, key);
+    }
+    return fail(ERR_MODEL, "more than %d %s%s in the file", MAX_REPEATS, s->prefix, first);
+}
+
+static Status identify_branches(const State *s, NetSpec *found) {
+    NetSize *size = &found->size;
+    TRY(outputs_of(s, "transition1.0.0.weight", 4, MAX_CHANNELS, &found->channels));
+    TRY(outputs_of(s, "conv1.weight", 4, MAX_CHANNELS, &size->stem));
+    TRY(outputs_of(s, "layer1.0.conv1.weight", 4, MAX_CHANNELS, &size->layer1));
+    TRY(count_keys(s, "layer1", "conv1.weight", &size->bottlenecks));
+    TRY(count_keys(s, "stage2.0.branches.0", "conv1.weight", &size->blocks));
+    for (int i = 0; i < 3; i++) {
+        char stage[16];
+        snprintf(stage, sizeof stage, "stage%d", i + 2);
+        TRY(count_keys(s, stage, "branches.0.0.conv1.weight", &size->modules[i]));
+    }
+    int second;
+    TRY(outputs_of(s, "transition1.1.0.0.weight", 4, 2 * MAX_CHANNELS, &second));
+    if (second != 2 * found->channels)
+        return fail(ERR_MODEL,
+                    "%stransition1.1.0.0.weight: %d channels, expected twice the %d of "
+                    "transition1.0.0",
+                    s->prefix, second, found->channels);
+    if (found->channels % CHANNEL_STEP == 0) return OK;
+    return fail(ERR_MODEL, "%stransition1.0.0.weight: %d channels, expected a multiple of %d",
+                s->prefix, found->channels, CHANNEL_STEP);
+}
+
 static Status identify_hrnet_pose(const State *s, NetSpec *found) {
-    TRY(outputs_of(s, "transition1.0.0.weight", 4, MAX_SIZE, &found->channels));
+    TRY(identify_branches(s, found));
     return outputs_of(s, "final_layer.weight", 4, MAX_JOINTS, &found->joints);
 }
 
@@ -96,13 +143,19 @@ static Status identify_fastpose(const State *s, NetSpec *found) {
     return outputs_of(s, "conv_out.weight", 4, MAX_JOINTS, &found->joints);
 }
 
-static Status identify_cliff(const State *s, NetSpec *found) {
-    if (state_find(s, "encoder.layer4.2.conv3.weight")) return OK;
-    return outputs_of(s, "encoder.transition1.0.0.weight", 4, MAX_SIZE, &found->channels);
+static Status identify_hrnet(const State *s, NetSpec *found) {
+    TRY(identify_branches(s, found));
+    TRY(outputs_of(s, "incre_modules.0.0.conv1.weight", 4, MAX_CHANNELS, &found->size.increase));
+    return outputs_of(s, "final_layer.0.weight", 4, MAX_WIDE, &found->size.feature);
 }
 
-static Status identify_hrnet(const State *s, NetSpec *found) {
-    return outputs_of(s, "transition1.0.0.weight", 4, MAX_SIZE, &found->channels);
+static Status identify_cliff(const State *s, NetSpec *found) {
+    if (state_find(s, "encoder.layer4.2.conv3.weight")) return OK;
+    char prefix[256];
+    int length = snprintf(prefix, sizeof prefix, "%sencoder.", s->prefix);
+    if ((size_t)length >= sizeof prefix) return fail(ERR_MODEL, "names of the state are too long");
+    TRY(identify_hrnet(&(State){s->file, prefix}, found));
+    return outputs_of(s, "fc1.weight", 2, MAX_WIDE, &found->size.hidden);
 }
 
 static Status identify_resnet(const State *s, NetSpec *found) {
@@ -126,9 +179,20 @@ static const struct {
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
+static bool has_branches(const NetSpec *s) { return s->channels && s->kind != NET_YOLOX; }
+
+/* Equal in everything that the kind has. */
+static bool same_size(const NetSpec *a, const NetSpec *b) {
+    if (!has_branches(a)) return true;
+    NetSize x = a->size, y = b->size;
+    if (a->kind == NET_HRNET_POSE) x.increase = y.increase, x.feature = y.feature;
+    if (a->kind != NET_CLIFF) x.hidden = y.hidden;
+    return !memcmp(&x, &y, sizeof x);
+}
+
 static bool same_structure(const NetSpec *a, const NetSpec *b) {
     return a->kind == b->kind && a->channels == b->channels && a->blocks == b->blocks &&
-           a->depthwise == b->depthwise;
+           a->depthwise == b->depthwise && same_size(a, b);
 }
 
 /* The variant of that structure, if there are several the one with the same outputs. */
@@ -143,15 +207,43 @@ static const NetSpec *closest_variant(const NetSpec *found) {
     return best;
 }
 
+/* An HRNet of a size without a name: what its kind has in common comes from the first of it. */
+static void unnamed(const NetSpec *found, NetSpec *out) {
+    static const char *const name[] = {
+        [NET_HRNET_POSE] = "hrnet_pose", [NET_CLIFF] = "cliff_hr", [NET_HRNET] = "hrnet"};
+    int i = 0;
+    while (variants[i].kind != found->kind) i++;
+    *out = variants[i];
+    out->name = name[found->kind];
+    out->channels = found->channels;
+    out->size = found->size;
+}
+
 static Status choose_variant(const NetSpec *found, const char *title, NetSpec *out) {
     const NetSpec *v = closest_variant(found);
-    if (!v)
+    if (!v && !has_branches(found))
         return fail(ERR_MODEL, "%s with %d channels, %d blocks%s is no known variant; known are %s",
                     title, found->channels, found->blocks, found->depthwise ? ", depthwise" : "",
                     net_names());
-    *out = *v;
+    if (v)
+        *out = *v;
+    else
+        unnamed(found, out);
     out->classes = found->classes;
     out->joints = found->joints;
+    return OK;
+}
+
+/* The metadata entry, a multiple of 32; the size stays without one. */
+static Status identify_side(const ArrayFile *file, const char *key, int *side) {
+    const char *text = array_meta(file, key);
+    if (!text) return OK;
+    char *end;
+    long value = strtol(text, &end, 10);
+    if (end == text || *end || value < STRIDE || value > MAX_SIZE || value % STRIDE)
+        return fail(ERR_MODEL, "metadata %s is '%.40s', expected a multiple of %d up to %d", key,
+                    text, STRIDE, MAX_SIZE);
+    *side = (int)value;
     return OK;
 }
 
@@ -167,7 +259,8 @@ Status net_identify(const ArrayFile *file, NetSpec *out) {
             TRY(net_spec("crowdrec_trained", out));
         const char *input = array_meta(file, "input");
         snprintf(out->input, sizeof out->input, "%s", input ? input : "");
-        return OK;
+        TRY(identify_side(file, "height", &out->height));
+        return identify_side(file, "width", &out->width);
     }
     return fail(ERR_MODEL, "%d arrays of no known network; known are %s", file->count, net_names());
 }
@@ -192,7 +285,7 @@ NetOutput net_build(const NetSpec *s, const Scope *m, Tensor *x, Tensor *bbox_in
     CHECK(s->kind != NET_CLIFF || bbox_info, "%s needs bbox_info", s->name);
     switch (s->kind) {
     case NET_YOLOX: y.raw = yolox_build(m, s, x, &y.decoded); break;
-    case NET_HRNET_POSE: y.raw = hrnet_pose(m, x, s->channels, s->joints); break;
+    case NET_HRNET_POSE: y.raw = hrnet_pose(m, x, s); break;
     case NET_FASTPOSE: y.raw = fastpose_build(m, x, s->joints); break;
     case NET_CLIFF: y = cliff_build(m, s, x, bbox_info); break;
     case NET_HRNET:

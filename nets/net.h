@@ -24,7 +24,7 @@ typedef enum {
     NET_HRNET_POSE, /* heatmaps of joints */
     NET_FASTPOSE,
     NET_CLIFF, /* body parameters */
-    NET_HRNET, /* the encoders alone: a feature of 2048 numbers */
+    NET_HRNET, /* the encoders alone: a feature, 2048 numbers in published sizes */
     NET_RESNET
 } NetKind;
 
@@ -35,16 +35,28 @@ typedef enum {
     NET_RGB_ALPHAPOSE /* R, G, B: p/255 - (0.406, 0.457, 0.480) */
 } NetColors;
 
+/* The parts of an HRNet that are not given by its finest branch, and CLIFF's head. */
 typedef struct {
-    const char *name; /* of the published variant, "yolox_s" */
+    int stem, layer1, bottlenecks; /* channels of the first two convolutions; width and number of
+                                      the bottlenecks behind them */
+    int modules[3], blocks;        /* of stages 2 to 4; basic blocks of a module's branch */
+    int increase; /* encoders: width of the first incre_module, doubled from branch to branch */
+    int feature;  /* encoders and CLIFF */
+    int hidden;   /* CLIFF: fc1 and fc2 */
+} NetSize;
+
+typedef struct {
+    const char *name; /* of the variant, "yolox_s"; "hrnet_pose", "cliff_hr" or "hrnet" for a size
+                         that has no name */
     NetKind kind;
     int channels;   /* YOLOX: of the stem (64 * width); HRNet: of the finest branch; ResNet-50: 0 */
     int blocks;     /* YOLOX: bottlenecks of dark2 (3 * depth) */
     bool depthwise; /* YOLOX nano */
     int classes;    /* YOLOX */
     int joints;     /* HRNet pose, FastPose */
+    NetSize size;   /* HRNet; feature and hidden also with ResNet-50 */
     NetColors colors;
-    int height, width; /* of the published input, pixels */
+    int height, width; /* of the input: the file's metadata "height", "width", else published */
     bool no_dropout;   /* CLIFF: training drops nothing */
     char input[16];    /* the metadata entry "input" of the file identified, "" without one */
 } NetSpec;
@@ -53,7 +65,7 @@ typedef struct {
 typedef struct {
     Tensor *raw;     /* YOLOX: [n,a,1,5+classes]; pose: heatmaps [n,h/4,w/4,joints] */
     Tensor *decoded; /* YOLOX: raw in input pixels, scores after the sigmoid */
-    Tensor *feature; /* encoders and CLIFF: [n,1,1,2048] */
+    Tensor *feature; /* encoders and CLIFF: [n,1,1,size.feature] */
     Tensor *pose6d;  /* CLIFF: [n,1,24,6], op rot6d's layout */
     Tensor *betas;   /* CLIFF: [n,1,1,10] */
     Tensor *cam;     /* CLIFF: [n,1,1,3] = s, tx, ty of the crop camera */
@@ -66,8 +78,9 @@ Status net_spec(const char *name, NetSpec *out);
 /* All names with ", " between. */
 const char *net_names(void);
 
-/* Reads the variant off names and shapes: kind, depth, width, depthwise, classes, joints, encoder.
- * ERR_MODEL with one line for anything else; whatever it accepts, net_build can build. */
+/* Reads the variant off names and shapes: kind, depth, width, depthwise, classes, joints, encoder;
+ * HRNets may have any size, their channels a multiple of 4.  ERR_MODEL with one line for anything
+ * else; whatever it accepts, net_build can build. */
 Status net_identify(const ArrayFile *file, NetSpec *out);
 
 /* Whether the network takes an input [n,h,w,3] of this shape; ERR_INPUT if not. */

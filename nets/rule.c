@@ -140,13 +140,21 @@ static Status fill_mean(const ArrayFile *f, Params *params) {
     return OK;
 }
 
+void rule_mean(Params *params) {
+    Status status = fill_mean(NULL, params);
+    CHECK(status == OK, "%s", error_reason());
+}
+
+Status rule_mean_file(const char *path, Params *params) {
+    ArrayFile f;
+    TRY(file_load(path, &f));
+    Status status = fill_mean(&f, params);
+    array_file_free(&f);
+    return status ? error_prefix(status, "%s", path) : OK;
+}
+
 Status rule_fill(const Rule *rule, const NetSpec *spec, Params *params) {
     for (int i = 0; i < params_count(params); i++) fill_one(rule, params, i);
     if (spec->kind != NET_CLIFF) return OK;
-    if (!rule->mean) return fill_mean(NULL, params);
-    ArrayFile f;
-    TRY(file_load(rule->mean, &f));
-    Status status = fill_mean(&f, params);
-    array_file_free(&f);
-    return status ? error_prefix(status, "%s", rule->mean) : OK;
+    return rule->mean ? rule_mean_file(rule->mean, params) : fill_mean(NULL, params);
 }

@@ -40,6 +40,12 @@ double rule_gain(const NetSpec *spec);
 /* Fills all parameters.  ERR_MODEL when the mean parameters are missing or unsuitable. */
 Status rule_fill(const Rule *rule, const NetSpec *spec, Params *params);
 
+/* Gives a CLIFF's parameters the mean body that a rule without a file has. */
+void rule_mean(Params *params);
+
+/* The same from an npz of mean parameters; ERR_MODEL when it is missing or unsuitable. */
+Status rule_mean_file(const char *path, Params *params);
+
 /* The first n numbers v of a key, as used for inputs. */
 void rule_numbers(const char *key, uint64_t seed, size_t n, float *out);
 

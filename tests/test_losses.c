@@ -6,6 +6,8 @@
 #include "crowdrec/group.h"
 #include "crowdrec/losses.h"
 #include "crowdrec/refine.h"
+#include "crowdrec/trainmesh.h"
+#include "smpl/contract.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -179,6 +181,168 @@ static void crowd_loss_alone(void **state) {
     array_file_free(&f);
 }
 
+/* ---- pre-training ---- */
+
+enum { TRAINED = 2, TRAINING_TERMS = 6 };
+
+typedef struct {
+    ArrayFile targets, crops;
+    json_t *json;
+    Body *body;
+    Graph *graph;
+    Scope m;
+    Plan *plan;
+    LossPrediction p;
+    LossTargets place;
+    LossTruth truth;
+    Tensor *term[TRAINING_TERMS];
+} Training;
+
+static const char *const training_term[TRAINING_TERMS] = {"reproj", "smpl_pose", "smpl_betas",
+                                                          "joint",  "verts",     "total"};
+
+static Tensor *people_input(const Training *t, const char *name, int w, int c) {
+    return graph_input(t->graph, name, F32, (Shape){TRAINED, 1, w, c});
+}
+
+static void training_graph(Training *t) {
+    t->graph = graph_new();
+    t->m = (Scope){.graph = t->graph};
+    t->p = (LossPrediction){people_input(t, "pose6d", 24, 6), people_input(t, "betas", 1, 10),
+                            people_input(t, "cam", 1, 3)};
+    t->place = losses_targets(&t->m, TRAINED, true);
+    t->truth = (LossTruth){people_input(t, "kp", 26, 2),        people_input(t, "sure", 26, 1),
+                           people_input(t, "rotations", 24, 9), people_input(t, "betas_gt", 1, 10),
+                           people_input(t, "j3d", 26, 4),       people_input(t, "has", 1, 2)};
+    int v = t->body->vertices;
+    float *one = calloc((size_t)v * (size_t)v, sizeof *one);
+    assert_non_null(one);
+    for (int i = 0; i < v; i++) one[i * v + i] = 1;
+    BodyTables all = contract_regressor(t->body, graph_arena(t->graph), one, v);
+    free(one);
+    LossBodies bodies = losses_bodies(&t->m, t->body, &t->p, &t->place);
+    LossTraining l = losses_training(&t->m, t->body, &all, &bodies, t->p.betas, &t->truth);
+    Tensor *term[] = {l.keypoints, l.pose, l.betas, l.joints, l.vertices, l.total};
+    memcpy(t->term, term, sizeof term);
+    Tensor *wrt[] = {t->p.pose6d, t->p.betas, t->p.cam};
+    PlanOptions o = {
+        .loss = l.total, .keep = t->term, .keeps = TRAINING_TERMS, .wrt = wrt, .wrts = 3};
+    if (plan_new(t->graph, &backend_ref, &o, &t->plan) != OK) fail_msg("%s", error_reason());
+}
+
+static void training_write(const Training *t, const Tensor *to, const ArrayFile *f,
+                           const char *name) {
+    double *v = support_doubles(f, name);
+    assert_int_equal(array_size(support_array(f, name)), shape_size(to->shape));
+    plan_write(t->plan, to, F64, v);
+    free(v);
+}
+
+/* x, y, confidence apart. */
+static void training_keypoints(const Training *t) {
+    double *v = support_doubles(&t->targets, "gt_kp"), xy[TRAINED * 52], sure[TRAINED * 26];
+    for (int i = 0; i < TRAINED * 26; i++) {
+        xy[2 * i] = v[3 * i], xy[2 * i + 1] = v[3 * i + 1];
+        sure[i] = v[3 * i + 2];
+    }
+    plan_write(t->plan, t->truth.keypoints, F64, xy);
+    plan_write(t->plan, t->truth.confidence, F64, sure);
+    free(v);
+}
+
+static void training_rotations(const Training *t) {
+    double *v = support_doubles(&t->targets, "gt_pose");
+    float pose[CROWD_POSE], rotations[TRAINED * 24 * 9];
+    for (int i = 0; i < TRAINED; i++) {
+        for (int k = 0; k < CROWD_POSE; k++) pose[k] = (float)v[i * CROWD_POSE + k];
+        trainmesh_pose(&(Augment){.size = 1}, pose, rotations + i * 24 * 9);
+    }
+    plan_write(t->plan, t->truth.rotations, F32, rotations);
+    free(v);
+}
+
+/* Centre, height 200*scale, image size and focal length of the two crops. */
+static void training_places(const Training *t) {
+    double *center = support_doubles(&t->crops, "center"), *h = support_doubles(&t->crops, "img_h"),
+           *scale = support_doubles(&t->crops, "scale"), *w = support_doubles(&t->crops, "img_w"),
+           *f = support_doubles(&t->crops, "focal_length"), height[TRAINED];
+    double box[TRAINED * 6], intrinsics[TRAINED * 3];
+    for (int i = 0; i < TRAINED; i++) {
+        height[i] = 200 * scale[i];
+        const double b[] = {center[2 * i], center[2 * i + 1], height[i], w[i], h[i], f[i]};
+        const double k[] = {f[i], w[i] / 2, h[i] / 2};
+        memcpy(box + 6 * i, b, sizeof b);
+        memcpy(intrinsics + 3 * i, k, sizeof k);
+    }
+    plan_write(t->plan, t->place.box, F64, box);
+    plan_write(t->plan, t->place.intrinsics, F64, intrinsics);
+    plan_write(t->plan, t->place.center, F64, center);
+    plan_write(t->plan, t->place.height, F64, height);
+    double *all[] = {center, h, scale, w, f};
+    for (int i = 0; i < 5; i++) free(all[i]);
+}
+
+static void training_check(const Training *t, const char *masks) {
+    const json_t *mask = json_object_get(json_object_get(t->json, "masks"), masks);
+    const json_t *want = json_object_get(json_object_get(t->json, "terms_by_mask"), masks);
+    double has[2 * TRAINED];
+    assert_non_null(want);
+    for (size_t i = 0; i < TRAINED; i++) {
+        has[2 * i] = json_number_value(json_array_get(json_object_get(mask, "has_smpl"), i));
+        has[2 * i + 1] = json_number_value(json_array_get(json_object_get(mask, "has_3d"), i));
+    }
+    plan_write(t->plan, t->truth.has, F64, has);
+    plan_run(t->plan);
+    for (int k = 0; k < TRAINING_TERMS; k++) {
+        double got, value = json_number_value(json_object_get(want, training_term[k]));
+        plan_read(t->plan, t->term[k], F64, &got);
+        support_close64(training_term[k], &got, &value, 1, 1e-5 * value + 1e-12);
+    }
+}
+
+static void training_gradient(const Training *t, const Tensor *head, const char *name) {
+    double *want = support_doubles(&t->targets, name), got[TRAINED * 144], largest = 0;
+    size_t n = shape_size(head->shape);
+    plan_read_gradient(t->plan, head, F64, got);
+    for (size_t i = 0; i < n; i++) largest = want[i] > largest ? want[i] : largest;
+    support_close64(name, got, want, n, 1e-4 * largest);
+    free(want);
+}
+
+static void training_losses(void **state) {
+    (void)state;
+    Training t = {.targets = support_arrays("fixtures_body/pretrain/pretrain.npz"),
+                  .crops = support_arrays("fixtures_body/cliff/cliff_hr48_forward.npz"),
+                  .json = support_json("fixtures_body/pretrain/pretrain.json")};
+    if (body_load(support_fixture("fixtures_body/smpl/body_stored.npz"),
+                  support_fixture("fixtures_body/smpl/J_regressor_halpe.npy"), &t.body) != OK)
+        fail_msg("%s", error_reason());
+    training_graph(&t);
+    training_write(&t, t.p.pose6d, &t.targets, "bn_train_no_dropout_pose6d");
+    training_write(&t, t.p.betas, &t.targets, "bn_train_no_dropout_shape");
+    training_write(&t, t.p.cam, &t.targets, "bn_train_no_dropout_cam");
+    training_write(&t, t.truth.betas, &t.targets, "gt_betas");
+    training_write(&t, t.truth.joints, &t.targets, "gt_j3d");
+    training_keypoints(&t);
+    training_rotations(&t);
+    training_places(&t);
+    training_check(&t, "B");
+    training_check(&t, "C");
+    training_check(&t, "D");
+    training_gradient(&t, t.p.pose6d, "headgrad_D_total_pose6d");
+    training_gradient(&t, t.p.betas, "headgrad_D_total_shape");
+    training_gradient(&t, t.p.cam, "headgrad_D_total_cam");
+    training_check(&t, "A");
+    training_gradient(&t, t.p.pose6d, "headgrad_A_total_pose6d");
+    training_gradient(&t, t.p.cam, "headgrad_A_total_cam");
+    plan_free(t.plan);
+    graph_free(t.graph);
+    body_free(t.body);
+    json_decref(t.json);
+    array_file_free(&t.targets);
+    array_file_free(&t.crops);
+}
+
 /* One person has no spread: loss and gradient are 0, not NaN. */
 static void one_person_has_no_spread(void **state) {
     (void)state;
@@ -250,9 +414,13 @@ static void stop_rule_matches_reference(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(released_losses),        cmocka_unit_test(paper_losses),
-        cmocka_unit_test(crowd_loss_alone),       cmocka_unit_test(one_person_has_no_spread),
-        cmocka_unit_test(groups_match_reference), cmocka_unit_test(stop_rule_matches_reference),
+        cmocka_unit_test(released_losses),
+        cmocka_unit_test(paper_losses),
+        cmocka_unit_test(crowd_loss_alone),
+        cmocka_unit_test(one_person_has_no_spread),
+        cmocka_unit_test(training_losses),
+        cmocka_unit_test(groups_match_reference),
+        cmocka_unit_test(stop_rule_matches_reference),
     };
     return cmocka_run_group_tests_name("losses", tests, NULL, NULL);
 }

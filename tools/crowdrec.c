@@ -116,6 +116,21 @@ static CrowdrecStatus synth(Command command, Arguments *a) {
     return finish(crowdrec_synth(&a->synth, stdout));
 }
 
+static CrowdrecStatus train(Command command, Arguments *a) {
+    static const char *const task[] = {[CROWDREC_TRAIN_POSE] = "pose",
+                                       [CROWDREC_TRAIN_MESH] = "mesh",
+                                       [CROWDREC_TRAIN_DETECTOR] = "detector"};
+    enum { TASKS = sizeof task / sizeof *task };
+    int found = 0;
+    while (a->operands == 1 && found < TASKS && strcmp(a->operand[0], task[found])) found++;
+    if (a->operands != 1 || found == TASKS)
+        return wrong_usage(help_name(command), "one task: pose, mesh or detector");
+    a->train.task = (CrowdrecTrainTask)found;
+    a->train.interrupted = &interrupted;
+    catch_signals();
+    return finish(crowdrec_train(&a->train, stdout));
+}
+
 static CrowdrecStatus doctor(Command command, Arguments *a) {
     if (a->operands) return wrong_usage(help_name(command), "no file");
     return finish(crowdrec_doctor(stdout));
@@ -134,6 +149,7 @@ static CrowdrecStatus run_command(Command command, Arguments *a) {
     case COMMAND_CONVERT: return convert(command, a);
     case COMMAND_BODY: return body(command, a);
     case COMMAND_SYNTH: return synth(command, a);
+    case COMMAND_TRAIN: return train(command, a);
     case COMMAND_DOCTOR: return doctor(command, a);
     default: return run(command, a);
     }

@@ -139,6 +139,22 @@ static const Page page[] = {
      "  truth.json                    cameras, planes and bodies\n"
      "  body.npz                      the body that the parameters belong to\n",
      "  crowdrec synth -o world --scenes 200 --people 10..60 --photos jpg\n"},
+    {COMMAND_TRAIN, "train", "networks trained", "TASK -o DIR --data PATH[:RATIO] [options]",
+     TEXTS(
+         "Trains a network: TASK is pose (HRNet, 26 keypoints of a crop), mesh (CLIFF, a body for "
+         "a crop) or detector (YOLOX). The small networks that are the default train on a CPU.",
+         "PATH is a folder of `crowdrec synth`, a COCO person_keypoints JSON (17 or 26 keypoints) "
+         "or a single-person npz (SPIN, CLIFF).",
+         "Ctrl-C and --time-limit end with a checkpoint; --resume goes on from it with the same "
+         "bits as if nothing had happened.",
+         weights_text),
+     "  best.safetensors   averaged weights of the best validation, for use\n"
+     "  last.safetensors   all that --resume needs; also usable as weights\n"
+     "  log.jsonl          every step: loss, its terms, gradient norm, rate, times; validations\n"
+     "  curves.svg         loss and first metric\n",
+     "  crowdrec train pose -o pose --data world --validation world-val --epochs 20\n"
+     "  crowdrec train mesh -o mesh --data world:2 --data 3dpw.npz --body body.npz \\\n"
+     "      --validation world-val --time-limit 3600\n"},
     {COMMAND_DOCTOR, "doctor", "what this build and machine offer", "[options]",
      TEXTS("Prints processor, kernels, threads, libraries, memory and devices."), NULL, NULL},
 };

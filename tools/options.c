@@ -154,6 +154,8 @@ static const Option option[] = {
      "Licence of the weights, for the file's header."},
     {"--recipe", 0, TEXT, "TEXT", AT(convert.recipe), 0, 0, NULL, COMMAND_CONVERT,
      "How the weights were made, for the file's header."},
+    {"--half", 0, FLAG, NULL, AT(convert.half), 0, 0, NULL, COMMAND_CONVERT,
+     "Writes 16-bit numbers, half the size."},
     {"--all", 0, FLAG, NULL, AT(all), 0, 0, NULL, COMMAND_INSPECT,
      "Lists every array, not only the first ones."},
 
@@ -167,6 +169,89 @@ static const Option option[] = {
      "Body that the truth is told in.  Default: body.npz beside it, else --body."},
     {"--per-photo", 0, FLAG, NULL, AT(eval.per_photo), 0, 0, NULL, COMMAND_EVAL,
      "Prints a line for each photo as well."},
+    {"--output", 'o', TEXT, "DIR", AT(train.output), 0, 0, NULL, COMMAND_TRAIN,
+     "Folder for checkpoints, log and curves, made when absent.  Required."},
+    {"--resume", 0, FLAG, NULL, AT(train.resume), 0, 0, NULL, COMMAND_TRAIN,
+     "Goes on from last.safetensors in DIR."},
+    {"--data", 0, LIST, "PATH[:RATIO]", AT(train.sets), 0, 0, NULL, COMMAND_TRAIN,
+     "What to train on: a folder of `crowdrec synth`, a COCO JSON or an npz; its people come RATIO "
+     "times an epoch (default 1).  May be given up to 16 times."},
+    {"--validation", 0, TEXT, "PATH", AT(train.validation), 0, 0, NULL, COMMAND_TRAIN,
+     "A set like those on which the network is measured.  Default: none."},
+    {"--photos", 0, TEXT, "FOLDER", AT(train.photos), 0, 0, NULL, COMMAND_TRAIN,
+     "Where the photos of the sets are.  Default: beside the annotations, or in images/ there."},
+    {"--cache", 0, SIZE, "SIZE", AT(train.cache), 0x1p20, 0x1p50, NULL, COMMAND_TRAIN,
+     "Memory for decoded photos, for each set.  Default: 1G."},
+    {"--net", 0, TEXT, "NET", AT(train.net), 0, 0, NULL, COMMAND_TRAIN,
+     "Variant to train; an unknown name lists them.  Default: the small one of the task."},
+    {"--weights", 0, TEXT, "WEIGHTS", AT(train.weights), 0, 0, NULL, COMMAND_TRAIN,
+     "Starts from these instead of fresh numbers."},
+    {"--input-size", 0, PAIR, "HEIGHTxWIDTH", AT(train.input_size), 32, 8192, NULL, COMMAND_TRAIN,
+     "Size of the network's input, multiples of 32.  Default: the network's own."},
+    {"--body", 0, TEXT, "FILE", AT(train.body), 0, 0, NULL, COMMAND_TRAIN,
+     "mesh: SMPL-format body model.  Required there."},
+    {"--body-regressor", 0, TEXT, "FILE", AT(train.body_regressor), 0, 0, NULL, COMMAND_TRAIN,
+     "mesh: J_regressor_halpe.npy, 26 rows."},
+    {"--mean", 0, TEXT, "FILE", AT(train.mean), 0, 0, NULL, COMMAND_TRAIN,
+     "mesh: npz with init_pose, init_shape and init_cam.  Default: the mean over the sets."},
+    {"--batch", 0, INTEGER, "N", AT(train.batch), 1, 65536, NULL, COMMAND_TRAIN,
+     "Samples of one pass.  Default: 32, detector 8."},
+    {"--accumulate", 0, INTEGER, "N", AT(train.accumulate), 1, 65536, NULL, COMMAND_TRAIN,
+     "Passes whose gradients make one step.  Default: 1."},
+    {"--steps", 0, INTEGER, "N", AT(train.steps), 1, 1e9, NULL, COMMAND_TRAIN,
+     "Length of the training in steps."},
+    {"--epochs", 0, INTEGER, "N", AT(train.epochs), 1, 1e6, NULL, COMMAND_TRAIN,
+     "Length in epochs.  Default: mesh 105, pose 210, detector 300; the time limit alone, if that "
+     "is given."},
+    {"--time-limit", 0, REAL, "SECONDS", AT(train.time_limit), 0.001, 1e9, NULL, COMMAND_TRAIN,
+     "Ends after this time with a checkpoint.  Without --steps and --epochs the schedule spans "
+     "it."},
+    {"--optimizer", 0, CHOICE, "adam|adamw|sgd", AT(train.optimizer), 0, 0, NULL, COMMAND_TRAIN,
+     "sgd has Nesterov's momentum.  Default: adam, detector sgd."},
+    {"--rate", 0, REAL, "X", AT(train.rate), 1e-12, 10, NULL, COMMAND_TRAIN,
+     "Learning rate after warm-up; it falls along half a cosine.  Default: mesh 1e-4, pose 1e-3, "
+     "detector 0.00125."},
+    {"--min-rate", 0, REAL, "X|none", AT(train.min_rate), 1e-12, 10, "none", COMMAND_TRAIN,
+     "Learning rate at the end.  Default: mesh 0.1, pose 0.01, detector 0.05 of --rate."},
+    {"--decay", 0, REAL, "X|none", AT(train.decay), 1e-12, 10, "none", COMMAND_TRAIN,
+     "Weight decay.  Default: none, detector 5e-4."},
+    {"--momentum", 0, REAL, "X|none", AT(train.momentum), 1e-6, 0.9999, "none", COMMAND_TRAIN,
+     "Of sgd.  Default: 0.9."},
+    {"--warmup", 0, INTEGER, "N|none", AT(train.warmup), 1, 1e9, "none", COMMAND_TRAIN,
+     "Steps over which the rate rises.  Default: 100, detector 500."},
+    {"--clip", 0, REAL, "X|none", AT(train.clip), 1e-9, 1e9, "none", COMMAND_TRAIN,
+     "Greatest norm of the gradient; longer ones are shortened to it.  Default: mesh 1, else "
+     "none."},
+    {"--ema", 0, REAL, "X|none", AT(train.ema), 0.01, 0.999999, "none", COMMAND_TRAIN,
+     "Decay of the moving average of the weights that is validated and written.  Default: 0.9998."},
+    {"--validate", 0, INTEGER, "STEPS", AT(train.validate), 1, 1e9, NULL, COMMAND_TRAIN,
+     "Steps between validations and checkpoints.  Default: an epoch, at least 100."},
+    {"--overfit", 0, INTEGER, "N", AT(train.overfit), 1, 1e6, NULL, COMMAND_TRAIN,
+     "Trains on N samples again and again, to see whether the loss can vanish."},
+    {"--workers", 0, INTEGER, "N", AT(train.workers), 1, 256, NULL, COMMAND_TRAIN,
+     "Threads that make samples; the samples do not depend on it.  Default: 2."},
+    {"--seed", 0, INTEGER, "N", AT(train.seed), 0, 1e6, NULL, COMMAND_TRAIN,
+     "Of samples, their order and fresh weights.  Default: 0."},
+    {"--rotate", 0, REAL, "DEGREES|none", AT(train.rotate), 0.001, 90, "none", COMMAND_TRAIN,
+     "pose, mesh: deviation of the angle by which 60 % of the samples are turned.  Default: 30."},
+    {"--scale", 0, REAL, "X|none", AT(train.scale), 1e-4, 0.9, "none", COMMAND_TRAIN,
+     "pose, mesh: crops are up to this share larger or smaller.  Default: 0.25."},
+    {"--jitter", 0, REAL, "X|none", AT(train.jitter), 1e-4, 0.5, "none", COMMAND_TRAIN,
+     "pose, mesh: crops are shifted by up to this share.  Default: 0.05."},
+    {"--colour", 0, REAL, "X|none", AT(train.colour), 1e-4, 0.9, "none", COMMAND_TRAIN,
+     "pose, mesh: channels are up to this share brighter or darker.  Default: 0.2."},
+    {"--no-flip", 0, FLAG, NULL, AT(train.no_flip), 0, 0, NULL, COMMAND_TRAIN,
+     "No sample is mirrored."},
+    {"--dropout", 0, FLAG, NULL, AT(train.dropout), 0, 0, NULL, COMMAND_TRAIN,
+     "mesh: dropout (0.5) in the head."},
+    {"--verts", 0, INTEGER, "N|none", AT(train.vertices), 1, 1e6, "none", COMMAND_TRAIN,
+     "mesh: vertices compared in the loss.  Default: 128."},
+    {"--device", 0, DEVICE, "auto|cpu|cuda[:N]", AT(train.device), 0, 0, NULL, COMMAND_TRAIN,
+     "Where the network is trained.  Default: auto."},
+    {"--precision", 0, CHOICE, "fp32|tf32|bf16", AT(train.precision), 0, 0, NULL, COMMAND_TRAIN,
+     "How a GPU multiplies.  Default: tf32."},
+    {"--deterministic", 0, FLAG, NULL, AT(train.deterministic), 0, 0, NULL, COMMAND_TRAIN,
+     "The same bits in every run on the same GPU, at some cost."},
 
     {"--output", 'o', TEXT, "FILE.npz", AT(body), 0, 0, NULL, COMMAND_BODY,
      "Where the body goes.  Required."},
@@ -329,8 +414,17 @@ static bool set_span(const Option *o, const char *text, Arguments *a) {
     return true;
 }
 
-static bool add_tap(const Option *o, const char *text, Arguments *a) {
+static bool add_set(const Option *o, const char *text, Arguments *a) {
+    if (a->train.sets == CROWDREC_DATA_SETS)
+        return options_complain("%s: more than %d", o->name, CROWDREC_DATA_SETS);
+    a->train.data[a->train.sets++] = text;
+    return true;
+}
+
+/* A list is told by where its count is. */
+static bool add_text(const Option *o, const char *text, Arguments *a) {
     if (!*text) return options_complain("%s: empty, expected %s", o->name, o->argument);
+    if (o->place == AT(train.sets)) return add_set(o, text, a);
     if (a->forward.taps == OPTIONS_TAPS)
         return options_complain("%s: more than %d", o->name, OPTIONS_TAPS);
     a->tap[a->forward.taps++] = text;
@@ -365,8 +459,8 @@ static bool set(const Option *o, const char *text, Arguments *a) {
     case PAIR: return set_pair(o, text, a);
     case SPAN:
     case REACH: return set_span(o, text, a);
-    case LIST: return add_tap(o, text, a);
     case NUMBERS: return set_numbers(o, text, a);
+    case LIST: return add_text(o, text, a);
     default: return set_number(o, text, a);
     }
 }

@@ -28,7 +28,8 @@ typedef enum {
     COMMAND_BODY = 512,
     COMMAND_EVAL = 1024,
     COMMAND_ABLATION = 2048,
-    COMMAND_SYNTH = 8192
+    COMMAND_SYNTH = 8192,
+    COMMAND_TRAIN = 4096
 } Command;
 
 enum { OPTIONS_TAPS = 256, OPTIONS_NUMBERS = 16 };
@@ -48,7 +49,8 @@ typedef struct {
     Numbers iterations, confs; /* of an ablation */
     int joint;
     CrowdrecSynth synth;
-    int seed;         /* of synth */
+    int seed; /* of synth */
+    CrowdrecTrain train;
     const char *body; /* file that `body` writes */
     int vertices;
     int threads;

@@ -1,0 +1,50 @@
+#include "crowdrec/augment.h"
+
+#include "tensor/rng.h"
+
+#include <math.h>
+
+static const double TURNED = 0.6; /* share of the draws that are turned */
+
+static double usual(double option, double value) {
+    return option < 0 ? 0 : option > 0 ? option : value;
+}
+
+static double within(double value, double limit) { return fmax(-limit, fmin(limit, value)); }
+
+Augment augment_draw(const TrainOptions *o, uint64_t key) {
+    uint64_t s = rng_stream("augment", key);
+    double rotate = usual(o->rotate, 30) * M_PI / 180, colour = usual(o->colour, 0.2);
+    double jitter = usual(o->jitter, 0.05);
+    Augment a = {.size = 1 + usual(o->scale, 0.25) * (double)rng_signed(s, 0),
+                 .shift = {jitter * (double)rng_signed(s, 1), jitter * (double)rng_signed(s, 2)},
+                 .flip = !o->no_flip && rng_uniform(s, 3) < 0.5f};
+    if ((double)rng_uniform(s, 4) < TURNED)
+        a.roll = within(rotate * rng_normal(rng_stream("augment roll", key), 0), 2 * rotate);
+    for (uint64_t k = 0; k < 3; k++) a.gain[k] = (float)(1 + colour * (double)rng_signed(s, 5 + k));
+    return a;
+}
+
+void augment_colour(const Augment *a, const AffineAttr *rule, float *crop, int pixels) {
+    for (int i = 0; i < pixels; i++) {
+        for (int k = 0; k < 3; k++) {
+            float deviation = rule->deviation[k] != 0 ? rule->deviation[k] : 1;
+            float share = crop[3 * i + k] * deviation + rule->mean[k];
+            share = fminf(a->gain[k] * share, 1);
+            crop[3 * i + k] = (share - rule->mean[k]) / deviation;
+        }
+    }
+}
+
+void augment_turn(const Augment *a, const double in[2], double out[2]) {
+    double x = a->flip ? -in[0] : in[0], y = in[1], c = cos(a->roll), s = sin(a->roll);
+    out[0] = c * x - s * y;
+    out[1] = s * x + c * y;
+}
+
+void augment_turn_back(const Augment *a, const double in[2], double out[2]) {
+    double c = cos(a->roll), s = sin(a->roll);
+    double x = c * in[0] + s * in[1];
+    out[0] = a->flip ? -x : x;
+    out[1] = c * in[1] - s * in[0];
+}

@@ -1,0 +1,356 @@
+#include "crowdrec/train.h"
+
+#include "autograd/schedule.h"
+#include "crowdrec/traindetect.h"
+#include "crowdrec/trainlog.h"
+#include "crowdrec/trainload.h"
+#include "crowdrec/trainmesh.h"
+#include "crowdrec/trainpose.h"
+#include "crowdrec/trainsave.h"
+#include "nets/init.h"
+#include "nets/rule.h"
+#include "tensor/file.h"
+#include "tensor/log.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- what is chosen for whom ---- */
+
+typedef struct {
+    int batch, epochs, warmup;
+    const char *optimizer;
+    double rate, min_share, decay, momentum, clip, ema;
+} Recipe;
+
+/* Pose: HRNet's (Sun et al. 2019).  Mesh: the paper's, section 3.1.  Detector: YOLOX's (Ge et al.
+ * 2021), whose rate is per 64 photos. */
+static const Recipe recipes[] = {
+    [CROWDREC_TRAIN_POSE] = {32, 210, 100, "adam", 1e-3, 0.01, 0, 0, 0, 0.9998},
+    [CROWDREC_TRAIN_MESH] = {32, 105, 100, "adam", 1e-4, 0.1, 0, 0, 1, 0.9998},
+    [CROWDREC_TRAIN_DETECTOR] = {8, 300, 500, "sgd", 0.01 / 8, 0.05, 5e-4, 0.9, 0, 0.9998},
+};
+
+static double chosen(double option, double usual) {
+    return option < 0 ? 0 : option > 0 ? option : usual;
+}
+
+/* Options with the defaults filled in. */
+static Status complete(const TrainOptions *given, TrainOptions *o) {
+    const Recipe *r = &recipes[given->task];
+    *o = *given;
+    if (!o->batch) o->batch = r->batch;
+    if (!o->accumulate) o->accumulate = 1;
+    if (!o->workers) o->workers = 2;
+    if (!o->optimizer) o->optimizer = r->optimizer;
+    o->rate = chosen(o->rate, r->rate);
+    o->min_rate = chosen(o->min_rate, r->min_share * o->rate);
+    o->decay = chosen(o->decay, r->decay);
+    o->momentum = chosen(o->momentum, r->momentum);
+    o->clip = chosen(o->clip, r->clip);
+    o->ema = chosen(o->ema, r->ema);
+    o->warmup = (int)chosen(o->warmup, r->warmup);
+    if (!o->steps && !o->epochs && !(o->time_limit > 0)) o->epochs = r->epochs;
+    if (o->steps && o->epochs) return fail(ERR_USAGE, "--steps and --epochs exclude each other");
+    if (!o->output) return fail(ERR_USAGE, "--output is needed: the folder for the results");
+    return OK;
+}
+
+Status train_spec(const TrainOptions *options, NetKind kind, const char *small, NetSpec *out) {
+    char last[4096];
+    const char *file = options->weights;
+    if (options->resume) {
+        snprintf(last, sizeof last, "%s/last.safetensors", options->output);
+        file = last;
+    }
+    if (file && !rule_is(file)) {
+        ArrayFile f;
+        TRY(file_load(file, &f));
+        Status status = net_identify(&f, out);
+        array_file_free(&f);
+        if (status != OK) return error_prefix(status, "%s", file);
+    } else if (file) {
+        Rule rule;
+        TRY(rule_parse(file, out, &rule));
+    } else
+        TRY(net_spec(options->net ? options->net : small, out));
+    if (out->kind != kind)
+        return fail(ERR_USAGE, "--net: %s is no network of this task; %s is one", out->name, small);
+    if (options->input_size[0])
+        out->height = options->input_size[0], out->width = options->input_size[1];
+    return net_check_input(out, (Shape){1, out->height, out->width, 3});
+}
+
+/* ---- a run ---- */
+
+enum { LEAST_STEPS = 100 }; /* between validations, when --validate does not say */
+
+typedef struct {
+    TrainTask *task;
+    TrainOptions o;
+    Trainer *trainer;
+    TrainLoader *loader;
+    TrainLog log;
+    TrainState state;
+    int total;     /* steps; 0: as many as fit into the time */
+    int every;     /* steps between validations */
+    double begun;  /* clock at the start, less what was trained before */
+    double waited; /* seconds for data since begun */
+    double told;   /* clock of the latest line on the log */
+    const char *end;
+} Run;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static char *path_of(const Run *r, const char *name, char path[4096]) {
+    snprintf(path, 4096, "%s/%s", r->o.output, name);
+    return path;
+}
+
+static Status choose_update(const TrainOptions *o, UpdateAttr *out) {
+    static const char *const name[] = {
+        [UPDATE_ADAMW] = "adamw", [UPDATE_ADAM] = "adam", [UPDATE_SGD] = "sgd"};
+    for (int kind = UPDATE_ADAMW; kind <= UPDATE_SGD; kind++) {
+        if (strcmp(o->optimizer, name[kind])) continue;
+        *out = (UpdateAttr){.kind = (UpdateKind)kind,
+                            .momentum = (float)o->momentum,
+                            .nesterov = o->momentum > 0,
+                            .clip = o->clip > 0 ? (float)o->clip : INFINITY};
+        return OK;
+    }
+    return fail(ERR_USAGE, "--optimizer: '%s' is not adam, adamw or sgd", o->optimizer);
+}
+
+static Status fresh_start(Run *r) {
+    Trainer *t = r->trainer;
+    r->state = (TrainState){.seed = (uint64_t)r->o.seed, .best = NAN};
+    if (r->o.weights) {
+        NetSpec spec;
+        Params *from;
+        TRY(net_open(r->o.weights, &backend_cpu, &spec, &from));
+        ArrayFile arrays = params_arrays(from);
+        Status status = params_load(t->params, &arrays, "");
+        array_file_free(&arrays);
+        params_free(from);
+        TRY(status);
+    } else {
+        init_fill(&t->spec, r->state.seed, t->params);
+        if (r->task->start) TRY(r->task->start(r->task->self, t->params));
+    }
+    trainer_average_reset(t);
+    return OK;
+}
+
+static Status start(Run *r) {
+    char path[4096];
+    if (!r->o.resume) return fresh_start(r);
+    TRY(trainsave_read(path_of(r, "last.safetensors", path), r->trainer, &r->state));
+    log_info("train: goes on after step %d", r->state.step);
+    return OK;
+}
+
+static Status open_trainer(Run *r) {
+    TrainerOptions o = {.batch = r->o.batch,
+                        .passes = r->o.accumulate,
+                        .ema = r->o.ema,
+                        .seed = (uint64_t)r->o.seed};
+    BackendChoice choice = {r->o.device, r->o.precision, r->o.deterministic};
+    TRY(choose_update(&r->o, &o.update));
+    TRY(backend_open(&choice, &o.backend));
+    return trainer_new(r->task, &o, &r->trainer);
+}
+
+static int samples_of_step(const Run *r) { return r->o.batch * r->o.accumulate; }
+
+static Status open_loader(Run *r) {
+    TrainLoad load = {.batch = r->o.batch,
+                      .workers = r->o.workers,
+                      .overfit = r->o.overfit,
+                      .seed = r->state.seed,
+                      .first = r->state.samples,
+                      .samples = (double)r->total * samples_of_step(r)};
+    return trainload_new(r->task, &r->trainer->graph, &load, &r->loader);
+}
+
+static Status prepare(Run *r) {
+    char path[4096];
+    if (r->task->samples < 1) return fail(ERR_INPUT, "the sets have no usable sample");
+    TRY(file_make_folder(r->o.output));
+    TRY(open_trainer(r));
+    TRY(start(r));
+    int epoch = (r->task->samples + samples_of_step(r) - 1) / samples_of_step(r);
+    r->total = r->o.steps ? r->o.steps : r->o.epochs * epoch;
+    r->every = r->o.validate ? r->o.validate : epoch < LEAST_STEPS ? LEAST_STEPS : epoch;
+    TRY(trainlog_open(path_of(r, "log.jsonl", path), r->state.step, &r->log));
+    TRY(open_loader(r));
+    log_info("train: %s %d x %d, %zu weights, %d samples an epoch", r->task->spec.name,
+             r->task->spec.height, r->task->spec.width, params_learned(r->trainer->params),
+             r->task->samples);
+    r->begun = r->told = now();
+    r->begun -= r->state.seconds;
+    return OK;
+}
+
+static double seconds_of(const Run *r) { return now() - r->begun; }
+
+static double share_done(const Run *r) {
+    if (r->total) return (double)r->trainer->step / r->total;
+    double share = seconds_of(r) / r->o.time_limit;
+    return share < 1 ? share : 1;
+}
+
+static double rate_of(const Run *r) {
+    enum { FINE = 1 << 24 };
+    Schedule s = {.kind = SCHEDULE_COSINE,
+                  .rate = r->o.rate,
+                  .min_rate = r->o.min_rate,
+                  .period = r->total ? r->total : FINE};
+    int step = r->trainer->step;
+    double rate = schedule_at(&s, r->total ? step : (int)(share_done(r) * FINE)).rate;
+    return step < r->o.warmup ? rate * (step + 1) / r->o.warmup : rate;
+}
+
+/* ---- checkpoints ---- */
+
+static bool is_better(const TrainMetrics *m, double best) {
+    if (isnan(best)) return true;
+    return m->smaller_is_better ? m->value[0] < best : m->value[0] > best;
+}
+
+static Status write_best(Run *r, const TrainMetrics *m) {
+    char path[4096], recipe[256];
+    snprintf(recipe, sizeof recipe, "crowdrec train, %d steps of %d samples%s%s", r->trainer->step,
+             samples_of_step(r), m->count ? ", " : "", m->count ? m->name[0] : "");
+    size_t length = strlen(recipe);
+    if (m->count) snprintf(recipe + length, sizeof recipe - length, " %.4g", m->value[0]);
+    r->state.best = m->count ? m->value[0] : NAN;
+    return trainsave_weights(path_of(r, "best.safetensors", path), r->trainer, recipe);
+}
+
+static void tell_metrics(const Run *r, const TrainMetrics *m) {
+    char text[512] = "";
+    for (int i = 0; i < m->count; i++) {
+        size_t length = strlen(text);
+        snprintf(text + length, sizeof text - length, ", %s %.4g", m->name[i], m->value[i]);
+    }
+    log_info("train: step %d, loss %.5g%s", r->trainer->step, r->trainer->loss, text);
+}
+
+static Status checkpoint(Run *r) {
+    char path[4096];
+    TrainMetrics m = {0};
+    if (r->task->validate) TRY(r->task->validate(r->task->self, r->trainer->average, &m));
+    if (m.count) trainlog_metrics(&r->log, r->trainer->step, &m);
+    tell_metrics(r, &m);
+    if (!m.count || is_better(&m, r->state.best)) TRY(write_best(r, &m));
+    r->state.step = r->trainer->step;
+    r->state.samples = (uint64_t)r->trainer->step * (uint64_t)samples_of_step(r);
+    r->state.seconds = seconds_of(r);
+    TRY(trainlog_curves(&r->log, path_of(r, "curves.svg", path)));
+    return trainsave_write(path_of(r, "last.safetensors", path), r->trainer, &r->state);
+}
+
+/* ---- steps ---- */
+
+static void tell_progress(Run *r, double seconds, double waited) {
+    int step = r->trainer->step;
+    double done = seconds_of(r), share = share_done(r);
+    double left = share > 0 ? done / share - done : 0;
+    log_progress("train: step %d%s%.0d, loss %.4g, %.0f samples/s, %.0f%% waiting for data, %.0f "
+                 "min left",
+                 step, r->total ? " of " : "", r->total, r->trainer->loss,
+                 samples_of_step(r) / seconds, 100 * waited / seconds, left / 60);
+    if (now() - r->told < 60) return;
+    r->told = now();
+    log_info("train: step %d%s%.0d, loss %.4g, %.1f samples/s, %.0f min left", step,
+             r->total ? " of " : "", r->total, r->trainer->loss, samples_of_step(r) / seconds,
+             left / 60);
+}
+
+static Status one_step(Run *r) {
+    double start = now(), waited = 0, rate = rate_of(r);
+    for (int pass = 0; pass < r->o.accumulate; pass++) {
+        void *const *input;
+        double asked = now();
+        TRY(trainload_next(r->loader, &input));
+        waited += now() - asked;
+        TRY(trainer_pass(r->trainer, input));
+        trainload_done(r->loader);
+    }
+    TRY(trainer_step(r->trainer, rate, r->o.decay));
+    double seconds = now() - start;
+    r->waited += waited;
+    trainlog_step(&r->log, r->trainer, rate, seconds, waited);
+    trainload_progress(r->loader, share_done(r));
+    tell_progress(r, seconds, waited);
+    return OK;
+}
+
+/* Why the training ends now, or NULL. */
+static const char *end_of(const Run *r) {
+    if (r->o.interrupted && *r->o.interrupted) return "interrupted";
+    if (r->total && r->trainer->step >= r->total) return "steps";
+    if (r->o.time_limit > 0 && seconds_of(r) >= r->o.time_limit) return "time limit";
+    return NULL;
+}
+
+static Status loop(Run *r) {
+    CHECK(r->trainer, "a training that was prepared has no trainer");
+    int saved = r->trainer->step;
+    while (!(r->end = end_of(r))) {
+        TRY(one_step(r));
+        if (r->trainer->step % r->every || end_of(r)) continue;
+        TRY(checkpoint(r));
+        saved = r->trainer->step;
+    }
+    log_progress_end();
+    return r->trainer->step > saved || !saved ? checkpoint(r) : OK;
+}
+
+static void report_end(const Run *r, FILE *report) {
+    double seconds = seconds_of(r) - 1e-9;
+    if (!report) return;
+    fprintf(report, "%s: %d steps, ended %s, loss %.5g, %.0f%% waiting for data", r->o.output,
+            r->trainer->step, r->end, r->trainer->loss,
+            100 * r->waited / (seconds > r->waited ? seconds : r->waited + 1e-9));
+    if (!isnan(r->state.best)) fprintf(report, ", best %.4g", r->state.best);
+    fputc('\n', report);
+}
+
+Status train_run(TrainTask *task, const TrainOptions *options, FILE *report) {
+    Run r = {.task = task};
+    TRY(complete(options, &r.o));
+    Status status = prepare(&r);
+    if (status == OK) status = loop(&r);
+    trainload_free(r.loader);
+    if (status == OK) report_end(&r, report);
+    Status closed = trainlog_close(&r.log);
+    trainer_free(r.trainer);
+    if (status != OK) return status;
+    if (!strcmp(r.end, "interrupted"))
+        return fail(ERR_INTERRUPTED, "interrupted; --resume goes on from the checkpoint in %s",
+                    options->output);
+    return closed;
+}
+
+Status train(const TrainOptions *options, FILE *report) {
+    TrainTask task = {0};
+    TrainOptions checked;
+    TRY(complete(options, &checked));
+    switch (options->task) {
+    case CROWDREC_TRAIN_POSE: TRY(trainpose_open(options, &task)); break;
+    case CROWDREC_TRAIN_MESH: TRY(trainmesh_open(options, &task)); break;
+    case CROWDREC_TRAIN_DETECTOR: TRY(traindetect_open(options, &task)); break;
+    default: return fail(ERR_USAGE, "no task %d; there are pose, mesh and detector", options->task);
+    }
+    Status status = train_run(&task, options, report);
+    task.close(task.self);
+    return status;
+}

@@ -1,0 +1,25 @@
+/* Trainpose: HRNet's heatmaps of 26 keypoints (Sun et al. 2019).
+ *
+ *     TrainTask task;
+ *     TRY(trainpose_open(options, &task));
+ *
+ * A joint's target is a Gaussian about its exact place (Zhang et al. 2020), the loss the mean
+ * squared difference of the joints that are labelled.  A network of 17 joints learns COCO's.
+ */
+#ifndef CROWDREC_TRAINPOSE_H
+#define CROWDREC_TRAINPOSE_H
+
+#include "crowdrec/train.h"
+
+Status trainpose_open(const TrainOptions *options, TrainTask *out);
+
+/* (1/J) sum over joints of half the mean over images and pixels of (w p - w t)^2.  heatmaps and
+ * target [n,h,w,j], weight [n,1,1,j]. */
+Tensor *trainpose_loss(const Scope *m, Tensor *heatmaps, Tensor *target, Tensor *weight);
+
+/* One joint's target: joint j of [h,w,joints], a Gaussian of that deviation about x, y in heatmap
+ * pixels, 0 beyond three deviations.  Returns whether any of it lies inside. */
+bool trainpose_target(double x, double y, double deviation, int h, int w, int joints, int j,
+                      float *target);
+
+#endif

@@ -1,0 +1,91 @@
+#include "crowdrec/trainset.h"
+
+#include "tensor/log.h"
+#include "tensor/rng.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "PATH[:RATIO]" -> the path in a buffer of its own. */
+static Status split(const char *text, char **path, double *ratio) {
+    const char *colon = strrchr(text, ':');
+    char *end = NULL;
+    *ratio = colon ? strtod(colon + 1, &end) : 1;
+    bool number = colon && end != colon + 1 && !*end;
+    if (!number) *ratio = 1;
+    if (!(*ratio > 0 && *ratio <= 1000))
+        return fail(ERR_USAGE, "--data: ratio %g of %s, expected more than 0, up to 1000", *ratio,
+                    text);
+    *path = number ? strndup(text, (size_t)(colon - text)) : strdup(text);
+    CHECK(*path, "out of memory");
+    return OK;
+}
+
+static Status open_part(const TrainOptions *o, const char *path, double ratio,
+                        bool (*usable)(const DatasetPerson *), TrainPart *out) {
+    DatasetChoice choice = {.path = path, .photos = o->photos, .cache_bytes = o->cache};
+    TRY(dataset_open(&choice, &out->set));
+    out->person = malloc((size_t)out->set->people * sizeof *out->person + 1);
+    CHECK(out->person, "out of memory");
+    for (int i = 0; i < out->set->people; i++)
+        if (!out->set->person[i].ignore && usable(&out->set->person[i]))
+            out->person[out->people++] = i;
+    out->entries = (int)fmin(ceil(ratio * out->people), 1 << 30);
+    log_info("train: %s: %d of %d people can be used", path, out->people, out->set->people);
+    return out->people ? OK : fail(ERR_INPUT, "%s: nobody in it can be used", path);
+}
+
+static Status add_set(const TrainOptions *o, const char *text,
+                      bool (*usable)(const DatasetPerson *), TrainSet *s) {
+    char *path = NULL;
+    double ratio;
+    TRY(split(text, &path, &ratio));
+    TrainPart *part = &s->part[s->parts++];
+    Status status = open_part(o, path, ratio, usable, part);
+    free(path);
+    if (status != OK) return status;
+    if (part->entries > (1 << 30) - s->samples)
+        return fail(ERR_USAGE, "--data: an epoch of more than %d samples", 1 << 30);
+    s->samples += part->entries;
+    return OK;
+}
+
+static Status kept(Status status, TrainSet *s) {
+    if (status != OK) trainset_close(s);
+    return status;
+}
+
+Status trainset_open(const TrainOptions *options, bool (*usable)(const DatasetPerson *),
+                     TrainSet *out) {
+    *out = (TrainSet){0};
+    if (!options->sets) return fail(ERR_USAGE, "--data is needed: what to train on");
+    Status status = OK;
+    for (int i = 0; i < options->sets && status == OK; i++)
+        status = add_set(options, options->data[i], usable, out);
+    return kept(status, out);
+}
+
+Status trainset_open_validation(const TrainOptions *options, bool (*usable)(const DatasetPerson *),
+                                TrainSet *out) {
+    *out = (TrainSet){0};
+    return options->validation ? kept(add_set(options, options->validation, usable, out), out) : OK;
+}
+
+void trainset_close(TrainSet *s) {
+    for (int i = 0; i < s->parts; i++) {
+        dataset_close(s->part[i].set);
+        free(s->part[i].person);
+    }
+    *s = (TrainSet){0};
+}
+
+TrainPick trainset_pick(const TrainSet *s, const TrainDraw *draw) {
+    const TrainPart *p = s->part;
+    int i = draw->index;
+    for (; i >= p->entries; p++) i -= p->entries;
+    bool copy = i / p->people < p->entries / p->people;
+    uint64_t any = rng_splitmix(rng_stream("train pick", draw->key));
+    int k = copy ? i % p->people : (int)(any % (uint64_t)p->people);
+    return (TrainPick){p->set, &p->set->person[p->person[k]]};
+}
