@@ -274,6 +274,8 @@ typedef struct CrowdrecTrain {
 
     double rotate, scale, jitter, colour; /* degrees; shares of box, box and brightness; -1: none */
     int no_flip, dropout;                 /* MESH: dropout in the head when not 0 */
+    double loss_weights[5]; /* MESH: of keypoints, pose, betas, joints, vertices; all 0: the paper's
+                               5, 5, 5, 1, 0.1 */
     int vertices; /* MESH: vertices in the loss, 0: 128, -1: none; as many as the body has: all */
 
     const char *device, *precision; /* as in CrowdrecOptions */

@@ -91,20 +91,28 @@ static Tensor *joint_error(const Scope *m, const LossBodies *b, const LossTruth 
     return scale(m, divide(m, sum(m, errors, AXES_ALL), people), 1 / (3.0f * HALPE26_COUNT));
 }
 
-LossTraining losses_training(const Scope *m, const Body *body, const BodyTables *vertices,
-                             const LossBodies *b, Tensor *betas, const LossTruth *t) {
+const LossShares losses_paper_shares = {5, 5, 5, 1, 0.1};
+
+static Tensor *share(const Scope *m, Tensor *t, double factor) {
+    return scale(m, t, (float)factor);
+}
+
+LossTraining losses_training(const Scope *m, const LossShares *s, const Body *body,
+                             const BodyTables *vertices, const LossBodies *b, Tensor *betas,
+                             const LossTruth *t) {
     LossTraining l = {0};
     Tensor *has_smpl = slice(m, t->has, AXIS_C, 0, 1), *has_3d = slice(m, t->has, AXIS_C, 1, 1);
     l.keypoints = mean(m, loss(m, MSE, b->projected, t->keypoints, t->confidence), AXES_ALL);
     l.pose = known_mean(m, b->rotations, t->rotations, has_smpl, 9 * BODY_JOINTS);
     l.betas = known_mean(m, betas, t->betas, has_smpl, BODY_BETAS);
     l.joints = joint_error(m, b, t, has_3d);
-    l.total = scale(m, add(m, l.keypoints, add(m, l.pose, l.betas)), 5);
-    l.total = add(m, l.total, l.joints);
+    l.total = add(m, share(m, l.keypoints, s->keypoints), share(m, l.pose, s->pose));
+    l.total = add(m, l.total, share(m, l.betas, s->betas));
+    l.total = add(m, l.total, share(m, l.joints, s->joints));
     if (!vertices) return l;
     Tensor *found = body_regressed(m, body, vertices, "vertices", b->rotations, betas);
     Tensor *truth = body_regressed(m, body, vertices, "vertices", t->rotations, t->betas);
     l.vertices = known_mean(m, found, truth, has_smpl, 3 * vertices->rows);
-    l.total = add(m, l.total, scale(m, l.vertices, 0.1f));
+    l.total = add(m, l.total, share(m, l.vertices, s->vertices));
     return l;
 }

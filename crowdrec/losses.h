@@ -76,9 +76,16 @@ typedef struct {
     Tensor *has;                    /* [n,1,1,2]: 1 where SMPL's parameters, 3D joints are known */
 } LossTruth;
 
+/* What each term of pre-training counts.  The paper has 5, 5, 5, 1, 0.1 (eq. 2; eq. 4 counts poses
+ * and betas alike). */
+typedef struct {
+    double keypoints, pose, betas, joints, vertices;
+} LossShares;
+extern const LossShares losses_paper_shares;
+
 /* Pre-training (paper eqs. 2 to 6): squared errors of reprojection, of SMPL's parameters, of 3D
  * joints less Halpe's hip, and of vertices without translation, each a mean over what is known, 0
- * where nothing is.  Terms are unweighted; total has the paper's 5, 5, 1 and 0.1. */
+ * where nothing is.  Terms are unweighted; total has the shares. */
 typedef struct {
     Tensor *keypoints, *pose, *betas, *joints; /* [1,1,1,1] */
     Tensor *vertices;                          /* NULL without tables */
@@ -87,8 +94,9 @@ typedef struct {
 
 /* bodies: rotations, joints and projected are read.  vertices: tables of the vertices that are
  * compared, or NULL. */
-LossTraining losses_training(const Scope *m, const Body *body, const BodyTables *vertices,
-                             const LossBodies *bodies, Tensor *betas, const LossTruth *truth);
+LossTraining losses_training(const Scope *m, const LossShares *shares, const Body *body,
+                             const BodyTables *vertices, const LossBodies *bodies, Tensor *betas,
+                             const LossTruth *truth);
 
 /* How far the crowd is from standing on one plane (paper eq. 8): the standard deviation over people
  * (n - 1) of the root's height along l, the mean unit vector from ankles to head (eq. 7, not

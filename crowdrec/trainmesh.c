@@ -43,6 +43,7 @@ typedef struct {
     Body *body;
     Arena *arena;
     BodyTables vertices; /* rows 0: none */
+    LossShares shares;
     TrainSet train, validation;
 } MeshTask;
 
@@ -91,8 +92,8 @@ static TrainGraph build(const void *self, const Scope *m, int batch) {
                        g.input[BETAS],     g.input[JOINTS],     g.input[HAS]};
     LossBodies bodies =
         losses_bodies(m, t->body, &(LossPrediction){y.pose6d, y.betas, y.cam}, &place);
-    LossTraining l = losses_training(m, t->body, t->vertices.rows ? &t->vertices : NULL, &bodies,
-                                     y.betas, &truth);
+    LossTraining l = losses_training(m, &t->shares, t->body, t->vertices.rows ? &t->vertices : NULL,
+                                     &bodies, y.betas, &truth);
     g.loss = l.total;
     g.seed = y.seed;
     add_term(&g, "keypoints", l.keypoints);
@@ -418,10 +419,17 @@ static Status open_parts(MeshTask *t) {
     return trainset_open_validation(&t->o, has_truth, &t->validation);
 }
 
+static LossShares shares_of(const TrainOptions *o) {
+    const double *w = o->loss_weights;
+    LossShares given = {w[0], w[1], w[2], w[3], w[4]};
+    return w[0] + w[1] + w[2] + w[3] + w[4] > 0 ? given : losses_paper_shares;
+}
+
 Status trainmesh_open(const TrainOptions *options, TrainTask *out) {
     MeshTask *t = calloc(1, sizeof *t);
     CHECK(t, "out of memory");
     t->o = *options;
+    t->shares = shares_of(options);
     Status status = open_parts(t);
     if (status != OK) {
         close_task(t);

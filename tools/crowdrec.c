@@ -126,6 +126,11 @@ static CrowdrecStatus train(Command command, Arguments *a) {
     if (a->operands != 1 || found == TASKS)
         return wrong_usage(help_name(command), "one task: pose, mesh or detector");
     a->train.task = (CrowdrecTrainTask)found;
+    enum { TERMS = sizeof a->train.loss_weights / sizeof *a->train.loss_weights };
+    if (a->loss_weights.count && a->loss_weights.count != TERMS)
+        return wrong_usage(help_name(command), "five numbers behind --loss-weights");
+    for (int i = 0; i < a->loss_weights.count; i++)
+        a->train.loss_weights[i] = a->loss_weights.value[i];
     a->train.interrupted = &interrupted;
     catch_signals();
     return finish(crowdrec_train(&a->train, stdout));

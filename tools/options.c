@@ -244,6 +244,9 @@ static const Option option[] = {
      "No sample is mirrored."},
     {"--dropout", 0, FLAG, NULL, AT(train.dropout), 0, 0, NULL, COMMAND_TRAIN,
      "mesh: dropout (0.5) in the head."},
+    {"--loss-weights", 0, NUMBERS, "K,P,B,J,V", AT(loss_weights), 0, 1e6, NULL, COMMAND_TRAIN,
+     "mesh: what keypoints, pose, betas, joints and vertices count.  Default: the paper's "
+     "5,5,5,1,0.1."},
     {"--verts", 0, INTEGER, "N|none", AT(train.vertices), 1, 1e6, "none", COMMAND_TRAIN,
      "mesh: vertices compared in the loss.  Default: 128."},
     {"--device", 0, DEVICE, "auto|cpu|cuda[:N]", AT(train.device), 0, 0, NULL, COMMAND_TRAIN,

@@ -51,7 +51,8 @@ typedef struct {
     CrowdrecSynth synth;
     int seed; /* of synth */
     CrowdrecTrain train;
-    const char *body; /* file that `body` writes */
+    Numbers loss_weights; /* of train */
+    const char *body;     /* file that `body` writes */
     int vertices;
     int threads;
     int help, quiet, verbose, all, no_refine; /* 1 when given */
