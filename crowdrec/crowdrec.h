@@ -151,6 +151,7 @@ typedef struct {
     const char *device;    /* "auto" (default), "cpu", "cuda" or "cuda:N" */
     const char *precision; /* on a GPU: "tf32" (default), "fp32" or "bf16" */
     int deterministic;     /* not 0: the same bits in every run on the same device */
+    int exact;             /* not 0: the cpu's convolutions as plain sums, no Winograd */
 
     const volatile int
         *interrupted; /* becomes not 0: stop soon, write what is there; may be NULL */

@@ -116,7 +116,7 @@ static Status open_backend(Pipeline *p) {
     const CrowdrecOptions *o = p->options;
     bool detects = !o->keypoints && !o->boxes;
     if (!detects && !p->poses && !p->bodies) return OK;
-    BackendChoice choice = {o->device, o->precision, o->deterministic};
+    BackendChoice choice = {o->device, o->precision, o->deterministic, o->exact};
     return backend_open(&choice, &p->backend);
 }
 

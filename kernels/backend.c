@@ -50,7 +50,9 @@ Status backend_open(const BackendChoice *choice, const Backend **out) {
     const char *device = wish(choice->device, "CROWDREC_DEVICE", "auto");
     Precision precision = PRECISION_TF32;
     TRY(find_precision(wish(choice->precision, "CROWDREC_PRECISION", "tf32"), &precision));
+    const Backend *cpu = choice->exact ? &backend_cpu_exact : &backend_cpu;
     *out = backend_find(device);
+    if (*out == &backend_cpu) *out = cpu;
     if (*out) return OK;
     bool any = !strcmp(device, "auto");
     int number = any ? 0 : gpu_number(device);
@@ -59,7 +61,7 @@ Status backend_open(const BackendChoice *choice, const Backend **out) {
     Status status = open_gpu(number, precision, choice->deterministic, out);
     if (status == OK || !any) return status;
     log_info("device: cpu; %s", error_reason());
-    *out = &backend_cpu;
+    *out = cpu;
     return OK;
 }
 

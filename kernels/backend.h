@@ -26,6 +26,7 @@ typedef struct {
 typedef struct Backend {
     const char *name;
     Precision precision;          /* of its calls; means nothing on `cpu` and `ref` */
+    bool exact;                   /* convs as plain sums: no Winograd (winograd.h) on `cpu` */
     size_t real_size;             /* bytes of one F32 number: 4, or 8 on `ref` */
     void *(*alloc)(size_t bytes); /* NULL when there is not enough; 64-byte aligned */
     void (*release)(void *p);
@@ -41,7 +42,8 @@ typedef struct Backend {
     OpKernels op[OP_COUNT];
 } Backend;
 
-extern const Backend backend_cpu, backend_ref;
+/* backend_cpu_exact is backend_cpu with `exact`. */
+extern const Backend backend_cpu, backend_cpu_exact, backend_ref;
 
 /* "cpu" or "ref"; NULL for another name. */
 const Backend *backend_find(const char *name);
@@ -52,6 +54,7 @@ typedef struct {
     const char *precision; /* "tf32", "fp32", "bf16"; NULL: $CROWDREC_PRECISION or tf32.  The cpu
                               computes in fp32 whatever is asked for. */
     bool deterministic;    /* the same bits in every run on the same device */
+    bool exact;            /* convs as plain sums: no Winograd on the cpu */
 } BackendChoice;
 
 /* "auto" takes the first GPU that can be used, otherwise the cpu, and logs why.  ERR_USAGE for an

@@ -1,4 +1,5 @@
-/* conv: oneDNN where it has a fast kernel for float, own loops for everything else.
+/* conv: for float Winograd where it pays and oneDNN where it has a fast kernel; own loops for
+ * everything else.
  *
  * The own loops are one micro kernel: 4 pixels x LANES channels of a product of pixel rows with
  * packed weights.  Forward runs it with outputs as lanes, the gradient of x with inputs as lanes;
@@ -6,6 +7,9 @@
  */
 #include "kernels/conv.h"
 #include "kernels/onednn.h"
+#include "kernels/winograd.h"
+
+#include <stdlib.h>
 
 enum { PIXELS = 4, LANES = 8, SUM_LANES = 16 };
 
@@ -284,23 +288,27 @@ static void bias_gradient(const Conv *g, const REAL *dz, REAL *db, bool add) {
     }
 }
 
-static void own_backward(const Conv *g, const Call *c, REAL *packed) {
+static void own_input_gradient(const Conv *g, const Call *c, REAL *packed) {
+    const REAL *dz = c->dout[0].data;
+    REAL *dx = c->din[0].data;
+    if (!conv_size(g)) return;
+    pack(g, backward_packing(g), false, c->in[1].data, packed);
+    PARALLEL_FOR
+    for (int row = 0; row < g->n * g->h; row++)
+        (depthwise(g) ? input_gradient_depthwise_row : input_gradient_row)(g, row, dz, packed, dx,
+                                                                           c->add[0]);
+}
+
+static void own_weight_gradient(const Conv *g, const Call *c) {
     const REAL *x = c->in[0].data, *dz = c->dout[0].data;
-    REAL *dx = c->din[0].data, *dw = c->din[1].data;
-    if (dx && conv_size(g)) {
-        pack(g, backward_packing(g), false, c->in[1].data, packed);
-        PARALLEL_FOR
-        for (int row = 0; row < g->n * g->h; row++)
-            (depthwise(g) ? input_gradient_depthwise_row : input_gradient_row)(g, row, dz, packed,
-                                                                               dx, c->add[0]);
-    }
-    if (dw && depthwise(g)) {
-        PARALLEL_FOR
-        for (int first = 0; first < g->co; first += SUM_LANES)
-            weight_gradient_channels(g, x, dz, first, dw, c->add[1]);
-    } else if (dw) {
+    REAL *dw = c->din[1].data;
+    if (!depthwise(g)) {
         weight_gradient(g, x, dz, dw, c->add[1]);
+        return;
     }
+    PARALLEL_FOR
+    for (int first = 0; first < g->co; first += SUM_LANES)
+        weight_gradient_channels(g, x, dz, first, dw, c->add[1]);
 }
 
 /* dz = dy * act'(z), in place, and the residual's gradient, which equals dz.  `value` is z for SILU
@@ -326,9 +334,8 @@ static void activation_gradient(const Conv *g, const REAL *restrict value, REAL 
     }
 }
 
-/* Three ways to run a conv.  PRODUCT: a 1x1 conv is a product of matrices that needs no packing;
- * forward gains from it only while packing the weights costs more than a separate pass for bias and
- * activation. */
+/* A 1x1 conv is a product of matrices that needs no packing; forward gains from it only while
+ * packing the weights costs more than a separate pass for bias and activation. */
 enum { PRODUCT_PIXELS = 512 };
 
 static bool is_product(const Conv *g) {
@@ -352,13 +359,38 @@ static void product_forward(const Conv *g, const Call *c, REAL *y) {
     }
 }
 
-static void product_backward(const Conv *g, const Call *c) {
-    int pixels = g->n * g->h * g->w;
-    OnednnMatrix x = {c->in[0].data, g->ci, false}, w = {c->in[1].data, g->ci, false};
-    OnednnMatrix dz = {c->dout[0].data, g->co, false}, transposed = {dz.data, dz.ld, true};
-    if (c->din[0].data) onednn_gemm(pixels, g->ci, g->co, dz, w, c->din[0].data, g->ci, c->add[0]);
-    if (c->din[1].data)
-        onednn_gemm(g->co, g->ci, pixels, transposed, x, c->din[1].data, g->ci, c->add[1]);
+static void product_input_gradient(const Conv *g, const Call *c) {
+    OnednnMatrix w = {c->in[1].data, g->ci, false}, dz = {c->dout[0].data, g->co, false};
+    onednn_gemm(g->n * g->h * g->w, g->ci, g->co, dz, w, c->din[0].data, g->ci, c->add[0]);
+}
+
+static void product_weight_gradient(const Conv *g, const Call *c) {
+    OnednnMatrix x = {c->in[0].data, g->ci, false}, dz = {c->dout[0].data, g->co, true};
+    onednn_gemm(g->co, g->ci, g->n * g->h * g->w, dz, x, c->din[1].data, g->ci, c->add[1]);
+}
+
+/* Who does each pass of a call. */
+typedef enum { BY_LOOPS, BY_ONEDNN, BY_PRODUCT, BY_WINOGRAD } Way;
+enum { FORWARD_PASS, INPUT_PASS, WEIGHT_PASS, PASS_COUNT };
+
+typedef struct {
+    Way way[PASS_COUNT];
+    OnednnConv *onednn;
+    Winograd winograd;
+} ConvState;
+
+static const unsigned ONEDNN_PASS[PASS_COUNT] = {ONEDNN_FORWARD, ONEDNN_INPUT_GRADIENT,
+                                                 ONEDNN_WEIGHT_GRADIENT};
+
+static bool is_winograd(const Conv *g) {
+    return sizeof(REAL) < sizeof(double) && conv_size(g) && g->kh == 3 && g->kw == 3 &&
+           g->stride == 1 && g->pad == 1 && g->dilation == 1 && g->groups == 1;
+}
+
+static Way choose(const Conv *g, const Call *c, const Winograd *winograd, int pass) {
+    if (is_product(g) && (pass != FORWARD_PASS || is_product_forward(g))) return BY_PRODUCT;
+    if (!c->exact && is_winograd(g) && winograd_pays(winograd)) return BY_WINOGRAD;
+    return onednn_usable(sizeof(REAL)) && conv_size(g) ? BY_ONEDNN : BY_LOOPS;
 }
 
 /* Bytes of the value before the activation, at the start of the workspace of SILU's backward. */
@@ -372,33 +404,84 @@ static size_t own_bytes(const Conv *g) {
     return (forward > backward ? forward : backward) * sizeof(REAL);
 }
 
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
 static bool wanted(const Call *c, int i) { return shape_size(c->din[i].shape) != 0; }
+
+/* Makes what the ways of the wanted passes need; the bytes of workspace of the largest. */
+static size_t prepare_passes(ConvState *s, const Conv *g, const Call *c, const bool *want,
+                             Act act) {
+    unsigned by_onednn = 0;
+    size_t bytes = 0, onednn_bytes = 0;
+    for (int i = 0; i < PASS_COUNT; i++)
+        if (want[i] && s->way[i] == BY_ONEDNN) by_onednn |= ONEDNN_PASS[i];
+    if (by_onednn) s->onednn = onednn_conv_new(c, by_onednn, act, &onednn_bytes);
+    for (int i = 0; i < PASS_COUNT; i++) {
+        if (!want[i]) continue;
+        if (s->way[i] == BY_ONEDNN && !s->onednn) s->way[i] = BY_LOOPS;
+        if (s->way[i] == BY_LOOPS) bytes = larger(bytes, own_bytes(g));
+        if (s->way[i] == BY_WINOGRAD)
+            bytes = larger(bytes, winograd_bytes(&s->winograd, (WinogradPass)i));
+    }
+    return larger(bytes, onednn_bytes);
+}
 
 void KERNEL(conv_prepare)(Call *c, bool backward) {
     Conv g = conv_of(c);
-    unsigned passes = 0;
-    if (!is_product_forward(&g) && (!backward || g.act == ACT_SILU)) passes |= ONEDNN_FORWARD;
-    if (!is_product(&g) && wanted(c, 0)) passes |= ONEDNN_INPUT_GRADIENT;
-    if (!is_product(&g) && wanted(c, 1)) passes |= ONEDNN_WEIGHT_GRADIENT;
-    size_t bytes = 0;
-    if (passes && onednn_usable(sizeof(REAL)) && conv_size(&g))
-        c->state = onednn_conv_new(c, passes, backward ? ACT_NONE : g.act, &bytes);
-    if (passes && !c->state) bytes = own_bytes(&g);
+    ConvState *s = calloc(1, sizeof *s);
+    CHECK(s, "out of memory");
+    s->winograd = winograd_new(g.n, g.h, g.w, g.ci, g.co, parallel_threads());
+    bool want[PASS_COUNT] = {!backward || g.act == ACT_SILU, wanted(c, 0), wanted(c, 1)};
+    for (int i = 0; i < PASS_COUNT; i++) s->way[i] = choose(&g, c, &s->winograd, i);
+    size_t bytes = prepare_passes(s, &g, c, want, backward ? ACT_NONE : g.act);
+    c->state = s;
     c->workspace_size = bytes + (backward ? value_bytes(&g) : 0);
 }
 
 void KERNEL(conv_drop)(Call *c) {
-    onednn_conv_free(c->state);
+    ConvState *s = c->state;
+    if (s) onednn_conv_free(s->onednn);
+    free(s);
     c->state = NULL;
 }
 
 static void run_forward(const Conv *g, const Call *c, REAL *y, void *workspace) {
-    if (is_product_forward(g))
-        product_forward(g, c, y);
-    else if (c->state)
-        onednn_conv_forward(c->state, c, y, workspace);
-    else
-        own_forward(g, c, workspace, y);
+    const ConvState *s = c->state;
+    switch (s->way[FORWARD_PASS]) {
+    case BY_LOOPS: own_forward(g, c, workspace, y); break;
+    case BY_ONEDNN: onednn_conv_forward(s->onednn, c, y, workspace); break;
+    case BY_PRODUCT: product_forward(g, c, y); break;
+    case BY_WINOGRAD: {
+        WinogradEnd end = {c->in[2].data, c->in[3].data, g->act, (float)g->slope};
+        winograd_forward(&s->winograd, c->in[0].data, c->in[1].data, end, (void *)y, workspace);
+    }
+    }
+}
+
+static void run_input_gradient(const Conv *g, const Call *c, void *workspace) {
+    const ConvState *s = c->state;
+    switch (s->way[INPUT_PASS]) {
+    case BY_LOOPS: own_input_gradient(g, c, workspace); break;
+    case BY_ONEDNN: onednn_conv_input_gradient(s->onednn, c, workspace); break;
+    case BY_PRODUCT: product_input_gradient(g, c); break;
+    case BY_WINOGRAD:
+        winograd_input_gradient(&s->winograd, c->dout[0].data, c->in[1].data, c->din[0].data,
+                                c->add[0], workspace);
+    }
+}
+
+/* True when the gradient of the bias is done too. */
+static bool run_weight_gradient(const Conv *g, const Call *c, void *workspace) {
+    const ConvState *s = c->state;
+    switch (s->way[WEIGHT_PASS]) {
+    case BY_LOOPS: own_weight_gradient(g, c); return false;
+    case BY_ONEDNN: onednn_conv_weight_gradient(s->onednn, c, workspace); return true;
+    case BY_PRODUCT: product_weight_gradient(g, c); return false;
+    case BY_WINOGRAD:
+        winograd_weight_gradient(&s->winograd, c->in[0].data, c->dout[0].data, c->din[1].data,
+                                 c->add[1], c->din[2].data, c->add[2], workspace);
+    }
+    return true;
 }
 
 void KERNEL(conv_forward)(const Call *c) {
@@ -417,12 +500,7 @@ void KERNEL(conv_backward)(const Call *c) {
         run_forward(&linear, c, value, rest);
     }
     activation_gradient(&g, value, dz, c->din[3].data, c->add[3]);
-    if (is_product(&g))
-        product_backward(&g, c);
-    else if (c->state)
-        onednn_conv_backward(c->state, c, rest);
-    else
-        own_backward(&g, c, (REAL *)(void *)rest);
-    bool has_bias = !is_product(&g) && c->state && c->din[1].data;
+    if (c->din[0].data) run_input_gradient(&g, c, rest);
+    bool has_bias = c->din[1].data && run_weight_gradient(&g, c, rest);
     if (c->din[2].data && !has_bias) bias_gradient(&g, dz, c->din[2].data, c->add[2]);
 }

@@ -22,7 +22,12 @@ void onednn_conv_forward(const OnednnConv *conv, const Call *c, void *y, void *w
     CHECK(false, "this build has no oneDNN");
 }
 
-void onednn_conv_backward(const OnednnConv *conv, const Call *c, void *workspace) {
+void onednn_conv_input_gradient(const OnednnConv *conv, const Call *c, void *workspace) {
+    (void)conv, (void)c, (void)workspace;
+    CHECK(false, "this build has no oneDNN");
+}
+
+void onednn_conv_weight_gradient(const OnednnConv *conv, const Call *c, void *workspace) {
     (void)conv, (void)c, (void)workspace;
     CHECK(false, "this build has no oneDNN");
 }
@@ -376,8 +381,9 @@ void onednn_conv_forward(const OnednnConv *conv, const Call *c, void *y, void *w
     execute(p->primitive, p->args, p->arg);
 }
 
-static void input_gradient(const Pass *p, const Call *c, char *workspace) {
-    float *dx = c->din[0].data, *scratch = (float *)(void *)(workspace + pass_fixed(p));
+void onednn_conv_input_gradient(const OnednnConv *conv, const Call *c, void *workspace) {
+    const Pass *p = &conv->input_gradient;
+    float *dx = c->din[0].data, *scratch = (float *)(void *)((char *)workspace + pass_fixed(p));
     CHECK(!c->add[0] || p->extra, "prepared to overwrite, asked to add");
     pass_begin(p, c->in[1].data, workspace);
     pass_place(p, DNNL_ARG_DIFF_DST, c->dout[0].data);
@@ -387,8 +393,9 @@ static void input_gradient(const Pass *p, const Call *c, char *workspace) {
     if (c->add[0]) add_to(dx, scratch, shape_size(c->din[0].shape));
 }
 
-static void weight_gradient(const Pass *p, const Call *c, char *workspace) {
-    float *db = c->din[2].data, *scratch = (float *)(void *)(workspace + pass_fixed(p));
+void onednn_conv_weight_gradient(const OnednnConv *conv, const Call *c, void *workspace) {
+    const Pass *p = &conv->weight_gradient;
+    float *db = c->din[2].data, *scratch = (float *)(void *)((char *)workspace + pass_fixed(p));
     pass_begin(p, c->din[1].data, workspace);
     pass_place(p, DNNL_ARG_SRC, c->in[0].data);
     pass_place(p, DNNL_ARG_DIFF_DST, c->dout[0].data);
@@ -399,11 +406,6 @@ static void weight_gradient(const Pass *p, const Call *c, char *workspace) {
         add_to(db, scratch, shape_size(c->din[2].shape));
     else if (db)
         memcpy(db, scratch, shape_size(c->din[2].shape) * sizeof *db);
-}
-
-void onednn_conv_backward(const OnednnConv *conv, const Call *c, void *workspace) {
-    if (c->din[0].data) input_gradient(&conv->input_gradient, c, workspace);
-    if (c->din[1].data) weight_gradient(&conv->weight_gradient, c, workspace);
 }
 
 static void gemm(int m, int n, int k, OnednnMatrix a, OnednnMatrix b, float *c, int ldc, bool add) {

@@ -32,8 +32,10 @@ void onednn_conv_free(OnednnConv *conv); /* NULL is allowed */
 /* y = act(x * w + b + r) of c's inputs. */
 void onednn_conv_forward(const OnednnConv *conv, const Call *c, void *y, void *workspace);
 
-/* din[0..2] of c where wanted, from dz = dout[0], the gradient before the activation. */
-void onednn_conv_backward(const OnednnConv *conv, const Call *c, void *workspace);
+/* din[0], or din[1] and, where wanted, din[2] of c from dz = dout[0], the gradient before the
+ * activation. */
+void onednn_conv_input_gradient(const OnednnConv *conv, const Call *c, void *workspace);
+void onednn_conv_weight_gradient(const OnednnConv *conv, const Call *c, void *workspace);
 
 /* c [m,n] = or += a b of floats, row-major; a is [m,k], or [k,m] when transpose_a; b is [k,n], or
  * [n,k] when transpose_b; ld is the distance between rows.  Bitwise the same for any number of

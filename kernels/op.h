@@ -34,7 +34,8 @@ typedef struct {
     Tensor in[OP_MAX_IN], out[OP_MAX_OUT];
     Tensor din[OP_MAX_IN], dout[OP_MAX_OUT];
     bool add[OP_MAX_IN];
-    Precision precision; /* the backend's */
+    Precision precision; /* the backend's, as the next */
+    bool exact;
     void *workspace;
     size_t workspace_size; /* set by prepare, bytes */
     void *state;           /* set by prepare, freed by drop */

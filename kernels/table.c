@@ -44,24 +44,32 @@ static size_t free_memory(void) {
     FORWARD(name), .prepare = KERNEL(name##_prepare), .drop = KERNEL(name##_drop)
 #define PREPARED(name) FORWARD_PREPARED(name), .backward = KERNEL(name##_backward)
 
+#define HOST                                                                                 \
+    .real_size = sizeof(REAL), .alloc = alloc, .release = free, .write = copy, .read = copy, \
+    .fill = fill, .sync = wait_for_nothing, .free_memory = free_memory
+#define OP(name, Attr, n_in, n_out, grads, reads, kernels) [OP_##name] = {kernels(name)},
+
 const Backend KERNEL(backend) = {
 #ifdef KERNEL_DOUBLE
     .name = "ref",
 #else
     .name = "cpu",
 #endif
-    .real_size = sizeof(REAL),
-    .alloc = alloc,
-    .release = free,
-    .write = copy,
-    .read = copy,
-    .fill = fill,
-    .sync = wait_for_nothing,
-    .free_memory = free_memory,
+    HOST,
     .op =
         {
-#define OP(name, Attr, n_in, n_out, grads, reads, kernels) [OP_##name] = {kernels(name)},
 #include "kernels/ops.def"
-#undef OP
         },
 };
+
+#ifndef KERNEL_DOUBLE
+const Backend backend_cpu_exact = {
+    .name = "cpu",
+    .exact = true,
+    HOST,
+    .op =
+        {
+#include "kernels/ops.def"
+        },
+};
+#endif

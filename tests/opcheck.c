@@ -156,7 +156,8 @@ static OpBlock place(Run *r, Tensor *t, const double *values) {
 }
 
 static Run run_make(const Problem *p, const Backend *b) {
-    Run r = {.p = p, .b = b, .call = {.attr = p->c->attr, .precision = b->precision}};
+    Run r = {
+        .p = p, .b = b, .call = {.attr = p->c->attr, .precision = b->precision, .exact = b->exact}};
     for (int i = 0; i < p->info->n_in; i++)
         if (p->in[i])
             r.call.in[i] =

@@ -1,8 +1,10 @@
 #include "tests/oprun.h"
 
 OpRun oprun_make(const Backend *b, OpKind op, const void *attr) {
-    return (OpRun){
-        .arena = arena_new(), .b = b, .op = op, .call = {.attr = attr, .precision = b->precision}};
+    return (OpRun){.arena = arena_new(),
+                   .b = b,
+                   .op = op,
+                   .call = {.attr = attr, .precision = b->precision, .exact = b->exact}};
 }
 
 void oprun_free(OpRun *r) {

@@ -125,6 +125,9 @@ static const Option option[] = {
      "tf32."},
     {"--deterministic", 0, FLAG, NULL, AT(run.deterministic), 0, 0, NULL, PHOTOS,
      "The same bits in every run on the same GPU, at some cost; the cpu's always are."},
+    {"--exact", 0, FLAG, NULL, AT(run.exact), 0, 0, NULL, PHOTOS,
+     "The cpu's convolutions as plain sums: slower, without the errors of some 1e-6 of Winograd's "
+     "form."},
 
     {"--weights", 0, TEXT, "WEIGHTS", AT(forward.weights), 0, 0, NULL, COMMAND_FORWARD,
      "Checkpoint with the network's parameters."},

@@ -1,0 +1,32 @@
+#include "kernels/gemm.h"
+
+ISA_DECLARE(int, gemm_columns, (int n));
+ISA_DECLARE(int, gemm_panel, (void));
+ISA_DECLARE(void, gemm_pack,
+            (int n, int k, const float *b, int ldb, bool transposed, float *packed));
+ISA_DECLARE(void, gemm_packed,
+            (int m, int n, int k, const float *a, int lda, const float *packed, float *c, int ldc,
+             bool add));
+ISA_DECLARE(void, gemm_outer,
+            (int m, int n, int k, const float *a, int lda, const float *b, int ldb, float *c,
+             int ldc, bool add));
+
+int gemm_columns(int n) { return ISA_PICK(gemm_columns)(n); }
+
+int gemm_panel(void) { return ISA_PICK(gemm_panel)(); }
+
+size_t gemm_packed_size(int n, int k) { return (size_t)gemm_columns(n) * (size_t)k; }
+
+void gemm_pack(int n, int k, const float *b, int ldb, bool transposed, float *packed) {
+    ISA_PICK(gemm_pack)(n, k, b, ldb, transposed, packed);
+}
+
+void gemm_packed(int m, int n, int k, const float *a, int lda, const float *packed, float *c,
+                 int ldc, bool add) {
+    ISA_PICK(gemm_packed)(m, n, k, a, lda, packed, c, ldc, add);
+}
+
+void gemm_outer(int m, int n, int k, const float *a, int lda, const float *b, int ldb, float *c,
+                int ldc, bool add) {
+    ISA_PICK(gemm_outer)(m, n, k, a, lda, b, ldb, c, ldc, add);
+}

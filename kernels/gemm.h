@@ -1,0 +1,38 @@
+/* Gemm: products of float matrices on one thread, in the instruction set that isa.h chooses.
+ *
+ *     float *packed = ...;                            // gemm_packed_size(n, k) numbers
+ *     gemm_pack(n, k, w, ldw, true, packed);          // w [n,k]; false: w [k,n]
+ *     gemm_packed(m, n, k, x, ldx, packed, y, ldy, false);      // y [m,n] = x [m,k] w'
+ *     gemm_outer(m, n, k, a, lda, b, ldb, c, ldc, true);        // c [m,n] += a' b, a [k,m], b
+ * [k,n]
+ *
+ * Matrices are row-major, ld is the distance between rows; nothing needs alignment.  The rows of y
+ * and c have room for gemm_columns(n) numbers, n rounded up to whole vectors: what stands behind n
+ * is overwritten with numbers that mean nothing.  The rows of b are readable that far too, and
+ * GEMM_SLACK numbers are readable behind the last row of a and of b.  Each number of the result is
+ * a sum over k in rising order whatever m is, so threads may share out the rows.
+ *
+ * The packed matrix is a row of panels of gemm_panel() columns (the last one may be narrower), each
+ * [k][columns]; gemm_place says where a vector of columns begins.
+ */
+#ifndef KERNELS_GEMM_H
+#define KERNELS_GEMM_H
+
+#include "kernels/isa.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { GEMM_SLACK = 16 };
+
+int gemm_columns(int n);
+int gemm_panel(void);
+size_t gemm_packed_size(int n, int k);
+
+void gemm_pack(int n, int k, const float *b, int ldb, bool transposed, float *packed);
+void gemm_packed(int m, int n, int k, const float *a, int lda, const float *packed, float *c,
+                 int ldc, bool add);
+void gemm_outer(int m, int n, int k, const float *a, int lda, const float *b, int ldb, float *c,
+                int ldc, bool add);
+
+#endif

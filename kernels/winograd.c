@@ -1,0 +1,274 @@
+/* winograd: which tiles and channels go where and when; the arithmetic is in winotile.isa.c and
+ * gemm.isa.c.
+ *
+ * Forward transforms tiles to V [36][tiles][c] and weights to U [36][c][k], multiplies plane by
+ * plane to M [36][tiles][k] and transforms M to y.  Of U and V the smaller one is made whole
+ * first; then threads take pieces of the other: blocks of tiles, or panels of outputs.
+ */
+#include "kernels/winograd.h"
+
+#include "kernels/gemm.h"
+#include "kernels/winotile.h"
+#include "tensor/error.h"
+#include "tensor/parallel.h"
+
+#include <string.h>
+
+enum {
+    TAPS = WINOTILE_TAPS,
+    BLOCK_BYTES = 640 << 10, /* of V and M that a thread works on at a time */
+    CHUNK_BYTES = 4 << 20,   /* of V and D that all threads share for the gradient of weights */
+    TILES_STEP = 24,         /* a multiple of every TILE_ROWS */
+    MAX_BLOCK = 48,
+    MIN_CHUNK = 96,
+    MAX_CHUNK = 768,
+    SHARE = 8, /* tiles that a thread transforms at a time, where all threads share a chunk */
+};
+
+static int min(int a, int b) { return a < b ? a : b; }
+
+static int parts(int n, int size) { return (n + size - 1) / size; }
+
+Winograd winograd_new(int n, int h, int w, int c, int k, int threads) {
+    int rows = parts(h, WINOTILE_SIDE), columns = parts(w, WINOTILE_SIDE);
+    return (Winograd){n, h, w, c, k, rows, columns, n * rows * columns, threads};
+}
+
+/* --- places in the workspace --- */
+
+/* Planes are a cache line longer than their rows: tiles of a power of two would fight for the same
+ * lines of the cache. */
+static Planes planes(int rows, int columns) {
+    int ld = gemm_columns(columns);
+    return (Planes){NULL, (size_t)rows * (size_t)ld + GEMM_SLACK, ld};
+}
+
+static size_t planes_size(Planes p) { return (TAPS * p.plane + GEMM_SLACK + 15) / 16 * 16; }
+
+/* The next `size` numbers. */
+static float *take(float **from, size_t size) {
+    float *place = *from;
+    *from += (size + 15) / 16 * 16;
+    return place;
+}
+
+static float *take_zeros(float **from, int size) {
+    float *zeros = take(from, (size_t)size);
+    return memset(zeros, 0, (size_t)size * sizeof *zeros);
+}
+
+static size_t zeros_size(int size) { return ((size_t)size + 15) / 16 * 16; }
+
+/* --- forward, and the gradient of x, which is forward from dz with weights turned round --- */
+
+typedef struct {
+    const Winograd *s; /* c: channels of `x`, k: channels of `y` */
+    const float *x, *weights;
+    bool turned;
+    WinogradEnd end;
+    float *y;
+    bool by_tiles;    /* threads take blocks of tiles, else panels of outputs */
+    int block, panel; /* tiles and outputs that are multiplied at a time */
+    Planes u, v, m;   /* of which one worker's, or all threads' */
+    WinoMaps maps;
+} Product;
+
+/* Sizes alone. */
+static Product product_of(const Winograd *s) {
+    Product p = {.s = s, .by_tiles = s->tiles > s->k, .panel = min(gemm_panel(), s->k)};
+    size_t tile = TAPS * sizeof(float) * (size_t)(gemm_columns(s->c) + p.panel);
+    int fits = (int)(BLOCK_BYTES / tile) / TILES_STEP * TILES_STEP;
+    p.block = min(fits < TILES_STEP ? TILES_STEP : min(fits, MAX_BLOCK), s->tiles);
+    p.u.plane = gemm_packed_size(p.by_tiles ? s->k : p.panel, s->c) + GEMM_SLACK;
+    p.v = planes(p.by_tiles ? p.block : s->tiles, s->c);
+    p.m = planes(p.block, p.panel);
+    return p;
+}
+
+static size_t product_size(const Product *p) {
+    size_t shared = planes_size(p->by_tiles ? p->u : p->v);
+    size_t own = planes_size(p->by_tiles ? p->v : p->u) + planes_size(p->m);
+    return zeros_size(p->s->c) + shared + own * (size_t)p->s->workers;
+}
+
+/* Outputs k0 .. of tiles first .. from row `row` of V on, by the packed weights in u. */
+static void multiply(const Product *p, Planes v, int row, int first, int count, const float *u,
+                     int k0, int outputs, Planes m) {
+    for (int xi = 0; xi < TAPS; xi++)
+        gemm_packed(count, outputs, p->s->c, v.data + xi * v.plane + (size_t)row * v.ld, v.ld,
+                    u + xi * p->u.plane, m.data + xi * m.plane, m.ld, false);
+    ISA_PICK(winotile_output)(p->s, &m, first, count, k0, outputs, &p->end, p->y);
+}
+
+static void transform_weights(const Product *p, int k0, int outputs, float *u) {
+    const Winograd *s = p->s;
+    ISA_PICK(winotile_weights)
+    (p->turned ? s->c : s->k, p->turned ? s->k : s->c, p->weights, p->turned, k0, outputs, u,
+     p->u.plane);
+}
+
+static void product_block(const Product *p, int block, Planes v, Planes m) {
+    const Winograd *s = p->s;
+    int first = block * p->block, count = min(p->block, s->tiles - first);
+    ISA_PICK(winotile_input)(&p->maps, first, count, &v);
+    for (int k0 = 0; k0 < s->k; k0 += p->panel)
+        multiply(p, v, 0, first, count, p->u.data + (size_t)k0 * s->c, k0, min(p->panel, s->k - k0),
+                 m);
+}
+
+static void product_panel(const Product *p, int panel, float *u, Planes m) {
+    const Winograd *s = p->s;
+    int k0 = panel * p->panel, outputs = min(p->panel, s->k - k0);
+    transform_weights(p, k0, outputs, u);
+    for (int first = 0; first < s->tiles; first += p->block)
+        multiply(p, p->v, first, first, min(p->block, s->tiles - first), u, k0, outputs, m);
+}
+
+/* What all threads need, made by all of them. */
+static void product_shared(const Product *p) {
+    const Winograd *s = p->s;
+    if (p->by_tiles) {
+        PARALLEL_FOR
+        for (int i = 0; i < parts(s->k, p->panel); i++) {
+            int k0 = i * p->panel;
+            transform_weights(p, k0, min(p->panel, s->k - k0), p->u.data + (size_t)k0 * s->c);
+        }
+        return;
+    }
+    PARALLEL_FOR
+    for (int i = 0; i < parts(s->tiles, SHARE); i++) {
+        Planes v = p->v;
+        v.data += (size_t)i * SHARE * v.ld;
+        ISA_PICK(winotile_input)(&p->maps, i * SHARE, min(SHARE, s->tiles - i * SHARE), &v);
+    }
+}
+
+static void product_run(Product *p, void *workspace) {
+    const Winograd *s = p->s;
+    float *rest = workspace;
+    p->maps = (WinoMaps){s, p->x, s->c, take_zeros(&rest, s->c)};
+    Planes *shared = p->by_tiles ? &p->u : &p->v, *own = p->by_tiles ? &p->v : &p->u;
+    shared->data = take(&rest, planes_size(*shared));
+    product_shared(p);
+    size_t own_size = planes_size(*own), size = own_size + planes_size(p->m);
+    int pieces = p->by_tiles ? parts(s->tiles, p->block) : parts(s->k, p->panel), next = 0;
+    PARALLEL_FOR
+    for (int worker = 0; worker < s->workers; worker++) {
+        Planes mine = *own, m = p->m;
+        mine.data = rest + size * (size_t)worker, m.data = mine.data + own_size;
+        for (int i; (i = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED)) < pieces;)
+            if (p->by_tiles)
+                product_block(p, i, mine, m);
+            else
+                product_panel(p, i, mine.data, m);
+    }
+}
+
+void winograd_forward(const Winograd *s, const float *x, const float *weights, WinogradEnd end,
+                      float *y, void *workspace) {
+    Product p = product_of(s);
+    p.x = x, p.weights = weights, p.end = end, p.y = y;
+    product_run(&p, workspace);
+}
+
+/* The same map seen from its outputs. */
+static Winograd backwards(const Winograd *s) {
+    Winograd back = *s;
+    back.c = s->k, back.k = s->c;
+    return back;
+}
+
+void winograd_input_gradient(const Winograd *s, const float *dz, const float *weights, float *dx,
+                             bool add, void *workspace) {
+    Winograd back = backwards(s);
+    Product p = product_of(&back);
+    p.x = dz, p.weights = weights, p.turned = true, p.y = dx;
+    p.end = (WinogradEnd){.r = add ? dx : NULL};
+    product_run(&p, workspace);
+}
+
+/* --- gradient of weights: planes of V and D = A dz A', chunk by chunk of tiles --- */
+
+typedef struct {
+    int chunk;
+    Planes v, d, sum; /* sum [36][k][c] */
+    float *bias;      /* a row of sums for every SHARE tiles of a chunk */
+    double *bias_sum; /* [k] */
+} Outer;
+
+static Outer outer_of(const Winograd *s) {
+    size_t tile = TAPS * sizeof(float) * (size_t)(gemm_columns(s->c) + gemm_columns(s->k));
+    int fits = (int)(CHUNK_BYTES / tile);
+    int chunk = fits < MIN_CHUNK ? MIN_CHUNK : min(fits, MAX_CHUNK);
+    chunk = min(chunk, s->tiles);
+    return (Outer){chunk, planes(chunk, s->c), planes(chunk, s->k), planes(s->k, s->c), NULL, NULL};
+}
+
+static size_t bias_size(const Outer *o) {
+    return ((size_t)parts(o->chunk, SHARE) * (size_t)o->d.ld + 15) / 16 * 16;
+}
+
+static size_t outer_size(const Winograd *s, const Outer *o) {
+    return zeros_size(s->c > s->k ? s->c : s->k) + planes_size(o->v) + planes_size(o->d) +
+           planes_size(o->sum) + bias_size(o) + 2 * zeros_size(s->k);
+}
+
+/* Tiles first .. first+count-1, shared out by tile and then by plane: sums stay in one order. */
+static void add_chunk(const Outer *o, const WinoMaps *x, const WinoMaps *dz, int first, int count) {
+    PARALLEL_FOR
+    for (int i = 0; i < parts(count, SHARE); i++) {
+        int at = i * SHARE, tiles = min(SHARE, count - at);
+        Planes v = o->v, d = o->d;
+        v.data += (size_t)at * v.ld, d.data += (size_t)at * d.ld;
+        ISA_PICK(winotile_input)(x, first + at, tiles, &v);
+        ISA_PICK(winotile_gradient)(dz, first + at, tiles, &d, o->bias + (size_t)i * d.ld);
+    }
+    for (int i = 0; i < parts(count, SHARE); i++)
+        for (int k = 0; k < dz->c; k++) o->bias_sum[k] += (double)o->bias[(size_t)i * o->d.ld + k];
+    PARALLEL_FOR
+    for (int xi = 0; xi < TAPS; xi++)
+        gemm_outer(dz->c, x->c, count, o->d.data + xi * o->d.plane, o->d.ld,
+                   o->v.data + xi * o->v.plane, o->v.ld, o->sum.data + xi * o->sum.plane, o->sum.ld,
+                   first > 0);
+}
+
+void winograd_weight_gradient(const Winograd *s, const float *x, const float *dz, float *dw,
+                              bool add, float *db, bool add_db, void *workspace) {
+    Outer o = outer_of(s);
+    float *rest = workspace, *zeros = take_zeros(&rest, s->c > s->k ? s->c : s->k);
+    o.v.data = take(&rest, planes_size(o.v));
+    o.d.data = take(&rest, planes_size(o.d));
+    o.sum.data = take(&rest, planes_size(o.sum));
+    o.bias = take(&rest, bias_size(&o));
+    o.bias_sum = memset(rest, 0, (size_t)s->k * sizeof *o.bias_sum);
+    WinoMaps from_x = {s, x, s->c, zeros}, from_dz = {s, dz, s->k, zeros};
+    for (int first = 0; first < s->tiles; first += o.chunk)
+        add_chunk(&o, &from_x, &from_dz, first, min(o.chunk, s->tiles - first));
+    PARALLEL_FOR
+    for (int k = 0; k < s->k; k++)
+        ISA_PICK(winotile_weight_gradient)(s->c, &o.sum, k, k + 1, dw, add);
+    for (int k = 0; db && k < s->k; k++) db[k] = (float)o.bias_sum[k] + (add_db ? db[k] : 0);
+}
+
+size_t winograd_bytes(const Winograd *s, WinogradPass pass) {
+    Winograd back = backwards(s);
+    if (pass == WINOGRAD_WEIGHT_GRADIENT) {
+        Outer o = outer_of(s);
+        return outer_size(s, &o) * sizeof(float);
+    }
+    Product p = product_of(pass == WINOGRAD_FORWARD ? s : &back);
+    return product_size(&p) * sizeof(float);
+}
+
+/* Costs in multiplications and additions of a product of matrices, measured with AVX2: of a number
+ * that is transformed, and of a transformed weight. */
+enum { NUMBER_COST = 18, WEIGHT_COST = 18 };
+
+bool winograd_pays(const Winograd *s) {
+    double products = (double)s->c * s->k, channels = s->c + s->k, tiles = s->tiles;
+    double padded = 256.0 * parts(s->c, 16) * parts(s->k, 16);
+    double direct = 9.0 * s->n * s->h * s->w * products;
+    double fast =
+        TAPS * (1.1 * tiles * padded + NUMBER_COST * tiles * channels + WEIGHT_COST * products);
+    return direct > 1.15 * fast;
+}

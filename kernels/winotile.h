@@ -1,0 +1,54 @@
+/* Winotile: the transforms of winograd.h on a run of tiles, one thread, in each instruction set.
+ *
+ * A transformed tile is 6x6 = 36 numbers a channel.  They lie in 36 planes, each a matrix with a
+ * row per tile (or per channel, for weights), `plane` numbers apart.
+ */
+#ifndef KERNELS_WINOTILE_H
+#define KERNELS_WINOTILE_H
+
+#include "kernels/isa.h"
+#include "kernels/winograd.h"
+
+enum { WINOTILE_SIDE = 4, WINOTILE_TAPS = 36 };
+
+/* Planes of matrices with `ld` numbers a row. */
+typedef struct {
+    float *data;
+    size_t plane;
+    int ld;
+} Planes;
+
+/* Maps of `c` channels, cut into the tiles of s; `zeros` is a row of them, c numbers. */
+typedef struct {
+    const Winograd *s;
+    const float *x;
+    int c;
+    const float *zeros;
+} WinoMaps;
+
+/* v[xi][t] = B' x B of the 6x6 inputs of tiles first .. first+count-1; row 0 is tile `first`. */
+ISA_DECLARE(void, winotile_input, (const WinoMaps *m, int first, int count, const Planes *v));
+
+/* v[xi][t] = A dz A' of the 4x4 outputs, and sum [c] = dz summed over all pixels of these tiles;
+ * there is room for gemm_columns(c) numbers. */
+ISA_DECLARE(void, winotile_gradient,
+            (const WinoMaps *m, int first, int count, const Planes *v, float *sum));
+
+/* y = end(A' m A) for channels k0 .. k0+channels-1 of y, whose maps have s->k; column 0 of the
+ * planes is channel k0. */
+ISA_DECLARE(void, winotile_output,
+            (const Winograd *s, const Planes *m, int first, int count, int k0, int channels,
+             const WinogradEnd *end, float *y));
+
+/* u[xi] = G w G' as packed matrices (gemm.h) [inputs][lanes] for the `lanes` channels from first
+ * on of weights [k,3,3,c]: outputs as lanes, or, for the gradient of x with taps turned round,
+ * inputs as lanes. */
+ISA_DECLARE(void, winotile_weights,
+            (int k, int c, const float *w, bool turned, int first, int lanes, float *u,
+             size_t plane));
+
+/* dw [k,3,3,c] = or += G' m G for the outputs k0 .. k1-1; row o of a plane is output o. */
+ISA_DECLARE(void, winotile_weight_gradient,
+            (int c, const Planes *m, int k0, int k1, float *dw, bool add));
+
+#endif
