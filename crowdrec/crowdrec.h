@@ -140,6 +140,7 @@ typedef struct {
     double rate;                    /* learning rate, 0: 1e-5 */
     double time_limit;              /* seconds of refinement for each photo, 0: none */
     size_t max_mem;                 /* bytes for activations, 0: three quarters of what is free */
+    int profile;                    /* not 0: the log ends with what refinement's steps cost */
     int meshes;                     /* not 0: meshes/person_0000.obj ... are written */
 
     const char *device;    /* "auto" (default), "cpu", "cuda" or "cuda:N" */

@@ -9,6 +9,7 @@
 #include "crowdrec/progress.h"
 #include "crowdrec/steplog.h"
 #include "crowdrec/weights.h"
+#include "kernels/peak.h"
 #include "tensor/log.h"
 
 #include <math.h>
@@ -26,6 +27,7 @@ typedef struct {
     Regressor *regressor;
     const RefineRecipe *recipe;
     Photos photos;
+    Profile *profile;            /* NULL: not asked for */
     bool poses, bodies, refines; /* the stages after the boxes */
 } Pipeline;
 
@@ -206,6 +208,7 @@ static Status refine(Job *job) {
                              .rate = o->rate,
                              .time_limit = o->time_limit,
                              .max_mem = o->max_mem,
+                             .profile = p->profile,
                              .interrupted = o->interrupted,
                              .step = on_step,
                              .context = &watch};
@@ -358,9 +361,11 @@ static Status run(Pipeline *p) {
 }
 
 Status pipeline_run(const char *const *paths, int count, const CrowdrecOptions *options) {
-    Pipeline p = {.options = options};
+    Profile profile = {0};
+    Pipeline p = {.options = options, .profile = options->profile ? &profile : NULL};
     Status status = open_all(&p, paths, count);
     if (status == OK) status = run(&p);
+    if (profile.rows) profile_log(&profile, strcmp(p.backend->name, "cuda") ? peak_flops() : 0);
     close_all(&p);
     return status;
 }
