@@ -47,7 +47,7 @@ INNER = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 
 # Own kernels are compiled twice: as float and, for `ref`, as double; kernels/*.isa.c once for each
 # instruction set (kernels/isa.h).
-ONCE = op shape backend plugin onednn isa gemm winograd
+ONCE = op shape backend plugin onednn isa gemm winograd peak
 ISA_SOURCES := $(wildcard kernels/*.isa.c)
 ISAS := portable $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),avx2 avx512)
 ISA_FLAGS_avx2 = -mavx2 -mfma

@@ -1,6 +1,7 @@
 #include "autograd/plan.h"
 
 #include "autograd/place.h"
+#include "autograd/profile.h"
 #include "autograd/step.h"
 
 #include <math.h>
@@ -416,11 +417,33 @@ double plan_flops(const Plan *plan) {
     return sum;
 }
 
+static const char *const PASS_NAME[] = {"forward", "backward", "seed", "zero", "update"};
+
+static const char *op_name(const Step *s) {
+    return s->node.op < OP_COUNT ? op_info(s->node.op)->name : "fill";
+}
+
+/* Convolutions apart by kernel, for their speeds differ. */
+static void profile_one(Profile *profile, const Step *s) {
+    char name[48], kernel[32] = "";
+    Shape w = s->call.in[1].shape;
+    if (s->node.op == OP_conv)
+        snprintf(kernel, sizeof kernel, " %dx%d%s", w.h, w.w,
+                 w.c == 1 && s->call.in[0].shape.c > 1 ? " depthwise" : "");
+    if (s->pass == PASS_UPDATE)
+        snprintf(name, sizeof name, "update");
+    else
+        snprintf(name, sizeof name, "%s%s %s", op_name(s), kernel, PASS_NAME[s->pass]);
+    profile_step(profile, name, s->seconds, step_flops(s));
+}
+
+void profile_add(Profile *profile, const Plan *plan) {
+    for (int i = 0; i < plan->list.count; i++) profile_one(profile, &plan->list.step[i]);
+}
+
 static void dump_step(const Plan *plan, const Step *s, int i, FILE *out) {
-    static const char *const pass[] = {"forward", "backward", "seed", "zero", "update"};
-    const char *op = s->node.op < OP_COUNT ? op_info(s->node.op)->name : "fill";
     const Tensor *made = s->pass == PASS_FORWARD ? &s->call.out[0] : &s->call.dout[0];
-    fprintf(out, "%5d %-8s %-10s", i, pass[s->pass], op);
+    fprintf(out, "%5d %-8s %-10s", i, PASS_NAME[s->pass], op_name(s));
     for (int k = 0; k < OP_MAX_IN; k++)
         if (shape_size(s->call.in[k].shape)) fprintf(out, " %s", shape_text(s->call.in[k].shape));
     if (made->data) fprintf(out, " -> %s", shape_text(made->shape));

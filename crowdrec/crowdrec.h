@@ -141,6 +141,7 @@ typedef struct {
     double rate;                    /* learning rate, 0: 1e-5 */
     double time_limit;              /* seconds of refinement for each photo, 0: none */
     size_t max_mem;                 /* bytes for activations, 0: three quarters of what is free */
+    int profile;                    /* not 0: the log ends with what refinement's steps cost */
     int meshes;                     /* not 0: meshes/person_0000.obj ... are written */
 
     const char *truth;      /* truth.json: the results are held against it at the end, and eval.json

@@ -187,6 +187,17 @@ static Status make_one_plan(Iterator *it, const Backend *b) {
     return OK;
 }
 
+static void run_plan(const Iterator *it, Plan *plan) {
+    plan_run(plan);
+    if (it->o.profile) profile_add(it->o.profile, plan);
+}
+
+static void time_plans(const Iterator *it) {
+    Plan *all[] = {it->whole.plan, it->second.plan, it->update};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i]) plan_time(all[i], true);
+}
+
 Status iterate_new(const IterateOptions *options, Iterator **out) {
     Iterator *it = calloc(1, sizeof *it);
     CHECK(it, "out of memory");
@@ -198,6 +209,7 @@ Status iterate_new(const IterateOptions *options, Iterator **out) {
         status =
             predict_new(it->o.net, it->o.params, it->micro < 8 ? it->micro : 8, &it->predictor);
     if (status == OK) status = one_plan(it) ? make_one_plan(it, b) : make_two_passes(it, b);
+    if (status == OK && it->o.profile) time_plans(it);
     if (status == OK)
         *out = it;
     else
@@ -223,7 +235,7 @@ static Status first_pass(Iterator *it) {
     const float *value[OUTPUTS] = {p.pose6d, p.betas, p.cam};
     for (int k = 0; k < OUTPUTS; k++) plan_write(it->whole.plan, it->whole.out[k], F32, value[k]);
     predict_result_free(&p);
-    plan_run(it->whole.plan);
+    run_plan(it, it->whole.plan);
     return OK;
 }
 
@@ -252,7 +264,7 @@ static Status second_pass(Iterator *it) {
     for (int first = 0; first < it->o.people->count; first += it->micro) {
         people_write_inputs(it->o.people, it->second.plan, first, &it->second.in);
         for (int k = 0; k < OUTPUTS; k++) TRY(write_seed(it, k, first));
-        plan_run(it->second.plan);
+        run_plan(it, it->second.plan);
     }
     return OK;
 }
@@ -260,13 +272,13 @@ static Status second_pass(Iterator *it) {
 Status iterate_run(Iterator *it, double rate, double decay, int step) {
     if (one_plan(it)) {
         plan_hyper(it->whole.plan, rate, decay, step);
-        plan_run(it->whole.plan);
+        run_plan(it, it->whole.plan);
         return OK;
     }
     TRY(first_pass(it));
     TRY(second_pass(it));
     plan_hyper(it->update, rate, decay, step);
-    plan_run(it->update);
+    run_plan(it, it->update);
     return OK;
 }
 

@@ -13,6 +13,7 @@
 #ifndef CROWDREC_ITERATE_H
 #define CROWDREC_ITERATE_H
 
+#include "autograd/profile.h"
 #include "crowdrec/predict.h"
 
 typedef struct Iterator Iterator;
@@ -42,6 +43,7 @@ typedef struct {
     const People *people;
     size_t max_mem;
     int micro;
+    Profile *profile; /* what the iterations cost is added to it; NULL: not timed */
 } IterateOptions;
 
 Status iterate_new(const IterateOptions *options, Iterator **out);

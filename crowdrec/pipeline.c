@@ -12,6 +12,7 @@
 #include "crowdrec/steplog.h"
 #include "crowdrec/reference.h"
 #include "crowdrec/weights.h"
+#include "kernels/peak.h"
 #include "tensor/log.h"
 
 #include <math.h>
@@ -33,6 +34,7 @@ typedef struct {
     Photos photos;
     Reference truth;       /* empty when it is not given */
     Score *before, *after; /* of the bodies as regressed, and of the results; NULL without truth */
+    Profile *profile;      /* NULL: not asked for */
     bool poses, bodies, refines; /* the stages after the boxes */
 } Pipeline;
 
@@ -263,6 +265,7 @@ static Status refine(Job *job) {
                              .rate = o->rate,
                              .time_limit = o->time_limit,
                              .max_mem = o->max_mem,
+                             .profile = p->profile,
                              .interrupted = o->interrupted,
                              .step = on_step,
                              .context = &watch};
@@ -448,10 +451,12 @@ static Status run(Pipeline *p) {
 }
 
 Status pipeline_run(const char *const *paths, int count, const CrowdrecOptions *options) {
-    Pipeline p = {.filled = *options};
+    Profile profile = {0};
+    Pipeline p = {.filled = *options, .profile = options->profile ? &profile : NULL};
     p.options = &p.filled;
     Status status = open_all(&p, paths, count);
     if (status == OK) status = run(&p);
+    if (profile.rows) profile_log(&profile, strcmp(p.backend->name, "cuda") ? peak_flops() : 0);
     close_all(&p);
     return status;
 }

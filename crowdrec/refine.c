@@ -161,7 +161,8 @@ static Status refine_people(Refiner *r, const People *people, const Group *g, in
                         .body = regress_body(r->regressor),
                         .weights = &r->recipe->weights,
                         .people = people,
-                        .max_mem = r->o.max_mem};
+                        .max_mem = r->o.max_mem,
+                        .profile = r->o.profile};
     Iterator *it;
     TRY(iterate_new(&o, &it));
     Status status = iterate_start(it);

@@ -11,6 +11,7 @@
 #ifndef CROWDREC_REFINE_H
 #define CROWDREC_REFINE_H
 
+#include "autograd/profile.h"
 #include "crowdrec/losses.h"
 #include "crowdrec/regress.h"
 
@@ -37,6 +38,7 @@ typedef struct {
     double rate;                /* learning rate, 0: 1e-5 */
     double time_limit;          /* seconds for the whole photo, 0: none */
     size_t max_mem;             /* bytes for activations, 0: three quarters of what is free */
+    Profile *profile;           /* what the iterations' steps cost is added to it; may be NULL */
     const volatile int
         *interrupted; /* set by a signal handler: stop after this iteration; may be NULL */
     void (*step)(const RefineStep *step, void *context); /* after each iteration; may be NULL */

@@ -75,12 +75,30 @@ static void gradient_terms(const void *context, const Segment *s, REAL *terms) {
         combine(g->kind, terms, dy, true, b, b_step, s->count);
 }
 
+/* Sums and differences: dy, or -dy, as it is. */
+static void put_copy(REAL *restrict out, const REAL *restrict dy, bool minus, size_t count,
+                     bool add) {
+    if (!add && !minus)
+        memcpy(out, dy, count * sizeof *out);
+    else if (!add)
+        for (size_t i = 0; i < count; i++) out[i] = -dy[i];
+    else if (!minus)
+        for (size_t i = 0; i < count; i++) out[i] += dy[i];
+    else
+        for (size_t i = 0; i < count; i++) out[i] -= dy[i];
+}
+
 /* An operand of the full shape needs no sums. */
 static void gradient_put(const Gradient *g, REAL *out, bool add) {
     PARALLEL_FOR
     for (size_t i = 0; i < broadcast_segments(g->w); i++) {
         REAL terms[BROADCAST_SEGMENT];
         Segment s = broadcast_segment(g->w, i);
+        if (g->kind == BINARY_ADD || g->kind == BINARY_SUB) {
+            put_copy(out + s.full, g->dy + s.full, g->kind == BINARY_SUB && g->k, (size_t)s.count,
+                     add);
+            continue;
+        }
         gradient_terms(g, &s, terms);
         for (int j = 0; j < s.count; j++) kernel_put(out + s.full + j, terms[j], add);
     }

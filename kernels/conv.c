@@ -3,17 +3,17 @@
  *
  * The own loops are one micro kernel: 4 pixels x LANES channels of a product of pixel rows with
  * packed weights.  Forward runs it with outputs as lanes, the gradient of x with inputs as lanes;
- * pixels outside the map point to a row of zeros.  Depthwise convs have their own loop over c.
+ * pixels outside the map point to a row of zeros.  Depthwise convs have a file of their own.
  */
+#include "kernels/activation.h"
 #include "kernels/conv.h"
+#include "kernels/depthwise.h"
 #include "kernels/onednn.h"
 #include "kernels/winograd.h"
 
 #include <stdlib.h>
 
 enum { PIXELS = 4, LANES = 8, SUM_LANES = 16 };
-
-static bool depthwise(const Conv *g) { return g->gi == 1 && g->go == 1; }
 
 static int round_up(int value, int multiple) {
     return (value + multiple - 1) / multiple * multiple;
@@ -25,17 +25,12 @@ typedef struct {
     int rows, lanes;
 } Packing;
 
-static Packing forward_packing(const Conv *g) {
-    return depthwise(g) ? (Packing){1, g->co} : (Packing){g->gi, round_up(g->go, LANES)};
-}
+static Packing forward_packing(const Conv *g) { return (Packing){g->gi, round_up(g->go, LANES)}; }
 
-static Packing backward_packing(const Conv *g) {
-    return depthwise(g) ? (Packing){1, g->co} : (Packing){g->go, round_up(g->gi, LANES)};
-}
+static Packing backward_packing(const Conv *g) { return (Packing){g->go, round_up(g->gi, LANES)}; }
 
 static size_t packed_size(const Conv *g, Packing p) {
-    size_t groups = depthwise(g) ? 1 : (size_t)g->groups;
-    return groups * g->kh * g->kw * p.rows * p.lanes +
+    return (size_t)g->groups * g->kh * g->kw * p.rows * p.lanes +
            (size_t)(p.rows > p.lanes ? p.rows : p.lanes);
 }
 
@@ -51,10 +46,6 @@ static void pack(const Conv *g, Packing p, bool outputs_are_lanes, const REAL *w
         int group = gt / taps, tap = gt % taps;
         for (int o = 0; o < g->go; o++) {
             const REAL *from = w + ((size_t)(group * g->go + o) * taps + tap) * g->gi;
-            if (depthwise(g)) {
-                packed[(size_t)tap * p.lanes + group] = *from;
-                continue;
-            }
             REAL *to = packed + (size_t)gt * p.rows * p.lanes;
             for (int i = 0; i < g->gi; i++)
                 to[outputs_are_lanes ? (size_t)i * p.lanes + o : (size_t)o * p.lanes + i] = from[i];
@@ -78,11 +69,17 @@ static inline void multiply_rows(REAL sum[PIXELS][LANES], const REAL *const row[
     memcpy(sum, t, sizeof t);
 }
 
+/* Whether whole rows go through SiLU's vectors, which are made for float. */
+static bool silu_rows(const Conv *g) { return KERNEL_IS_FLOAT && g->act == ACT_SILU; }
+
 /* One value per channel of one pixel, before the activation: bias and residual where present. */
 static void finish(const Conv *g, const REAL *sum, int count, const REAL *b, const REAL *r,
                    REAL *y) {
-    for (int l = 0; l < count; l++)
-        y[l] = conv_activate(g, sum[l] + (b ? b[l] : 0) + (r ? r[l] : 0));
+    for (int l = 0; l < count; l++) {
+        REAL z = sum[l] + (b ? b[l] : 0) + (r ? r[l] : 0);
+        y[l] = silu_rows(g) ? z : conv_activate(g, z);
+    }
+    if (silu_rows(g)) ISA_PICK(activation_silu)((void *)y, (const void *)y, (size_t)count);
 }
 
 /* Output row `row` of n*ho rows. */
@@ -117,30 +114,11 @@ static void forward_row(const Conv *g, int row, const REAL *x, const REAL *packe
             }
 }
 
-static void forward_depthwise_row(const Conv *g, int row, const REAL *x, const REAL *packed,
-                                  const REAL *b, const REAL *r, REAL *restrict y) {
-    int image = row / g->ho, i = row % g->ho, c = g->co;
-    for (int j = 0; j < g->wo; j++) {
-        size_t at = ((size_t)row * g->wo + j) * c;
-        for (int l = 0; l < c; l++) y[at + l] = 0;
-        for (int tap = 0; tap < g->kh * g->kw; tap++) {
-            int h = conv_source(g, i, tap / g->kw), w = conv_source(g, j, tap % g->kw);
-            if (h < 0 || h >= g->h || w < 0 || w >= g->w) continue;
-            const REAL *restrict from = x + (((size_t)image * g->h + h) * g->w + w) * c;
-            const REAL *restrict weight = packed + (size_t)tap * c;
-            for (int l = 0; l < c; l++) y[at + l] += from[l] * weight[l];
-        }
-        for (int l = 0; l < c; l++)
-            y[at + l] = conv_activate(g, y[at + l] + (b ? b[l] : 0) + (r ? r[at + l] : 0));
-    }
-}
-
 static void own_forward(const Conv *g, const Call *c, REAL *packed, REAL *y) {
     const REAL *x = c->in[0].data, *b = c->in[2].data, *r = c->in[3].data;
     pack(g, forward_packing(g), true, c->in[1].data, packed);
     PARALLEL_FOR
-    for (int row = 0; row < g->n * g->ho; row++)
-        (depthwise(g) ? forward_depthwise_row : forward_row)(g, row, x, packed, b, r, y);
+    for (int row = 0; row < g->n * g->ho; row++) forward_row(g, row, x, packed, b, r, y);
 }
 
 /* Input row `row` of n*h rows: dx[i] = sum over taps and outputs of dz[target]*w. */
@@ -174,23 +152,6 @@ static void input_gradient_row(const Conv *g, int row, const REAL *dz, const REA
                     for (int l = 0; l < count; l++) kernel_put(to + l, sum[q][l], add);
                 }
             }
-}
-
-static void input_gradient_depthwise_row(const Conv *g, int row, const REAL *dz, const REAL *packed,
-                                         REAL *restrict dx, bool add) {
-    int image = row / g->h, i = row % g->h, c = g->ci;
-    for (int j = 0; j < g->w; j++) {
-        REAL *restrict to = dx + ((size_t)row * g->w + j) * c;
-        if (!add) memset(to, 0, c * sizeof *to);
-        for (int tap = 0; tap < g->kh * g->kw; tap++) {
-            int h = conv_target(g, i, tap / g->kw, g->ho),
-                w = conv_target(g, j, tap % g->kw, g->wo);
-            if (h < 0 || w < 0) continue;
-            const REAL *restrict from = dz + (((size_t)image * g->ho + h) * g->wo + w) * c;
-            const REAL *restrict weight = packed + (size_t)tap * c;
-            for (int l = 0; l < c; l++) to[l] += from[l] * weight[l];
-        }
-    }
 }
 
 /* The outputs j0 <= j < j1 that read inside the map through column tap k. */
@@ -252,31 +213,6 @@ static void weight_gradient(const Conv *g, const REAL *x, const REAL *dz, REAL *
     }
 }
 
-/* Depthwise: all taps of SUM_LANES channels from `first` on. */
-static void weight_gradient_channels(const Conv *g, const REAL *x, const REAL *dz, int first,
-                                     REAL *dw, bool add) {
-    int c = g->co, taps = g->kh * g->kw, lanes = c - first < SUM_LANES ? c - first : SUM_LANES;
-    for (int tap = 0; tap < taps; tap++) {
-        REAL total[SUM_LANES] = {0};
-        int j0, j1;
-        valid_columns(g, tap % g->kw, &j0, &j1);
-        for (int row = 0; row < g->n * g->ho; row++) {
-            int h = conv_source(g, row % g->ho, tap / g->kw);
-            if (h < 0 || h >= g->h) continue;
-            REAL sum[SUM_LANES] = {0};
-            for (int j = j0; j < j1; j++) {
-                int w = conv_source(g, j, tap % g->kw);
-                const REAL *d = dz + ((size_t)row * g->wo + j) * c + first;
-                const REAL *v = x + (((size_t)(row / g->ho) * g->h + h) * g->w + w) * c + first;
-                for (int l = 0; l < lanes; l++) sum[l] += d[l] * v[l];
-            }
-            for (int l = 0; l < lanes; l++) total[l] += sum[l];
-        }
-        for (int l = 0; l < lanes; l++)
-            kernel_put(dw + (size_t)(first + l) * taps + tap, total[l], add);
-    }
-}
-
 static void bias_gradient(const Conv *g, const REAL *dz, REAL *db, bool add) {
     PARALLEL_FOR
     for (int first = 0; first < g->co; first += SUM_LANES) {
@@ -295,20 +231,12 @@ static void own_input_gradient(const Conv *g, const Call *c, REAL *packed) {
     pack(g, backward_packing(g), false, c->in[1].data, packed);
     PARALLEL_FOR
     for (int row = 0; row < g->n * g->h; row++)
-        (depthwise(g) ? input_gradient_depthwise_row : input_gradient_row)(g, row, dz, packed, dx,
-                                                                           c->add[0]);
+        input_gradient_row(g, row, dz, packed, dx, c->add[0]);
 }
 
 static void own_weight_gradient(const Conv *g, const Call *c) {
     const REAL *x = c->in[0].data, *dz = c->dout[0].data;
-    REAL *dw = c->din[1].data;
-    if (!depthwise(g)) {
-        weight_gradient(g, x, dz, dw, c->add[1]);
-        return;
-    }
-    PARALLEL_FOR
-    for (int first = 0; first < g->co; first += SUM_LANES)
-        weight_gradient_channels(g, x, dz, first, dw, c->add[1]);
+    weight_gradient(g, x, dz, c->din[1].data, c->add[1]);
 }
 
 /* dz = dy * act'(z), in place, and the residual's gradient, which equals dz.  `value` is z for SILU
@@ -321,8 +249,11 @@ static void activation_gradient(const Conv *g, const REAL *restrict value, REAL 
     PARALLEL_FOR
     for (size_t block = 0; block < blocks; block++) {
         size_t begin = block * BLOCK, end = size - begin < BLOCK ? size : begin + BLOCK;
-        if (g->act == ACT_SILU)
-            for (size_t i = begin; i < end; i++) dz[i] *= conv_silu_slope(value[i]);
+        if (silu_rows(g)) ISA_PICK(activation_silu_slope)
+        ((void *)(dz + begin), (const void *)(dz + begin), (const void *)(value + begin),
+         end - begin, false);
+        else if (g->act == ACT_SILU) for (size_t i = begin; i < end; i++) dz[i] *=
+            conv_silu_slope(value[i]);
         else if (g->act != ACT_NONE) {
             REAL below = g->act == ACT_LEAKY ? g->slope : 0;
             for (size_t i = begin; i < end; i++) dz[i] = value[i] > 0 ? dz[i] : below * dz[i];
@@ -370,7 +301,7 @@ static void product_weight_gradient(const Conv *g, const Call *c) {
 }
 
 /* Who does each pass of a call. */
-typedef enum { BY_LOOPS, BY_ONEDNN, BY_PRODUCT, BY_WINOGRAD } Way;
+typedef enum { BY_LOOPS, BY_DEPTHWISE, BY_ONEDNN, BY_PRODUCT, BY_WINOGRAD } Way;
 enum { FORWARD_PASS, INPUT_PASS, WEIGHT_PASS, PASS_COUNT };
 
 typedef struct {
@@ -387,10 +318,15 @@ static bool is_winograd(const Conv *g) {
            g->stride == 1 && g->pad == 1 && g->dilation == 1 && g->groups == 1;
 }
 
+static Way own_way(const Conv *g) { return depthwise_is(g) ? BY_DEPTHWISE : BY_LOOPS; }
+
+/* oneDNN is the faster one for a depthwise conv's values and gradient of x, the slower one for its
+ * weights. */
 static Way choose(const Conv *g, const Call *c, const Winograd *winograd, int pass) {
     if (is_product(g) && (pass != FORWARD_PASS || is_product_forward(g))) return BY_PRODUCT;
     if (!c->exact && is_winograd(g) && winograd_pays(winograd)) return BY_WINOGRAD;
-    return onednn_usable(sizeof(REAL)) && conv_size(g) ? BY_ONEDNN : BY_LOOPS;
+    if (depthwise_is(g) && pass == WEIGHT_PASS) return BY_DEPTHWISE;
+    return onednn_usable(sizeof(REAL)) && conv_size(g) ? BY_ONEDNN : own_way(g);
 }
 
 /* Bytes of the value before the activation, at the start of the workspace of SILU's backward. */
@@ -418,8 +354,9 @@ static size_t prepare_passes(ConvState *s, const Conv *g, const Call *c, const b
     if (by_onednn) s->onednn = onednn_conv_new(c, by_onednn, act, &onednn_bytes);
     for (int i = 0; i < PASS_COUNT; i++) {
         if (!want[i]) continue;
-        if (s->way[i] == BY_ONEDNN && !s->onednn) s->way[i] = BY_LOOPS;
+        if (s->way[i] == BY_ONEDNN && !s->onednn) s->way[i] = own_way(g);
         if (s->way[i] == BY_LOOPS) bytes = larger(bytes, own_bytes(g));
+        if (s->way[i] == BY_DEPTHWISE) bytes = larger(bytes, KERNEL(depthwise_bytes)(g));
         if (s->way[i] == BY_WINOGRAD)
             bytes = larger(bytes, winograd_bytes(&s->winograd, (WinogradPass)i));
     }
@@ -449,6 +386,7 @@ static void run_forward(const Conv *g, const Call *c, REAL *y, void *workspace) 
     const ConvState *s = c->state;
     switch (s->way[FORWARD_PASS]) {
     case BY_LOOPS: own_forward(g, c, workspace, y); break;
+    case BY_DEPTHWISE: KERNEL(depthwise_forward)(g, c, workspace, y); break;
     case BY_ONEDNN: onednn_conv_forward(s->onednn, c, y, workspace); break;
     case BY_PRODUCT: product_forward(g, c, y); break;
     case BY_WINOGRAD: {
@@ -462,6 +400,7 @@ static void run_input_gradient(const Conv *g, const Call *c, void *workspace) {
     const ConvState *s = c->state;
     switch (s->way[INPUT_PASS]) {
     case BY_LOOPS: own_input_gradient(g, c, workspace); break;
+    case BY_DEPTHWISE: KERNEL(depthwise_input_gradient)(g, c, workspace); break;
     case BY_ONEDNN: onednn_conv_input_gradient(s->onednn, c, workspace); break;
     case BY_PRODUCT: product_input_gradient(g, c); break;
     case BY_WINOGRAD:
@@ -475,6 +414,7 @@ static bool run_weight_gradient(const Conv *g, const Call *c, void *workspace) {
     const ConvState *s = c->state;
     switch (s->way[WEIGHT_PASS]) {
     case BY_LOOPS: own_weight_gradient(g, c); return false;
+    case BY_DEPTHWISE: KERNEL(depthwise_weight_gradient)(g, c, workspace); return false;
     case BY_ONEDNN: onednn_conv_weight_gradient(s->onednn, c, workspace); return true;
     case BY_PRODUCT: product_weight_gradient(g, c); return false;
     case BY_WINOGRAD:

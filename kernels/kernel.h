@@ -24,9 +24,11 @@
 #ifdef KERNEL_DOUBLE
 #define REAL double
 #define KERNEL(name) name##_ref
+#define KERNEL_IS_FLOAT 0
 #else
 #define REAL float
 #define KERNEL(name) name##_cpu
+#define KERNEL_IS_FLOAT 1 /* vectors of floats may do the work */
 #endif
 #endif
 

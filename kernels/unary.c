@@ -1,4 +1,5 @@
-/* unary: the rows of unary.def as loops. */
+/* unary: the rows of unary.def as loops; those with an exponential, for floats, as vectors. */
+#include "kernels/activation.h"
 #include "kernels/kernel.h"
 
 enum { PIECE = 4096 };
@@ -39,6 +40,24 @@ static Slope *const SLOPE[] = {
 #undef UNARY
 };
 
+/* The row as vectors, if there is one. */
+static bool value_vectors(UnaryKind kind, void *y, const void *x, size_t size) {
+    if (!KERNEL_IS_FLOAT) return false;
+    switch (kind) {
+    case UNARY_EXP: ISA_PICK(activation_exp)(y, x, size); return true;
+    case UNARY_SIGMOID: ISA_PICK(activation_sigmoid)(y, x, size); return true;
+    case UNARY_SILU: ISA_PICK(activation_silu)(y, x, size); return true;
+    default: return false;
+    }
+}
+
+static bool slope_vectors(UnaryKind kind, void *dx, const void *dy, const void *x, size_t size,
+                          bool add) {
+    if (!KERNEL_IS_FLOAT || kind != UNARY_SILU) return false;
+    ISA_PICK(activation_silu_slope)(dx, dy, x, size, add);
+    return true;
+}
+
 static size_t piece_size(size_t start, size_t size) {
     return size - start < PIECE ? size - start : PIECE;
 }
@@ -49,8 +68,10 @@ void KERNEL(unary_forward)(const Call *c) {
     REAL *y = c->out[0].data;
     size_t size = shape_size(c->in[0].shape);
     PARALLEL_FOR
-    for (size_t i = 0; i < size; i += PIECE)
-        VALUE[a->kind](y + i, x + i, piece_size(i, size), a->p);
+    for (size_t i = 0; i < size; i += PIECE) {
+        size_t count = piece_size(i, size);
+        if (!value_vectors(a->kind, y + i, x + i, count)) VALUE[a->kind](y + i, x + i, count, a->p);
+    }
 }
 
 void KERNEL(unary_backward)(const Call *c) {
@@ -61,6 +82,9 @@ void KERNEL(unary_backward)(const Call *c) {
     if (!x) x = dy; /* this slope does not read it: anything of its size stands in */
     if (!y) y = dy;
     PARALLEL_FOR
-    for (size_t i = 0; i < size; i += PIECE)
-        SLOPE[a->kind](dx + i, dy + i, x + i, y + i, piece_size(i, size), a->p, c->add[0]);
+    for (size_t i = 0; i < size; i += PIECE) {
+        size_t count = piece_size(i, size);
+        if (!slope_vectors(a->kind, dx + i, dy + i, x + i, count, c->add[0]))
+            SLOPE[a->kind](dx + i, dy + i, x + i, y + i, count, a->p, c->add[0]);
+    }
 }

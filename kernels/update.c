@@ -1,11 +1,13 @@
 /* update: the optimisers, one pass over the parts of the slabs that have a gradient. */
 #include "kernels/kernel.h"
-#include "kernels/update.h"
+#include "kernels/update_rows.h"
 
 enum { PIECE = 16384, PARTS = 64 };
 
 static void adam(const UpdateStep *s, REAL *w, const REAL *g, REAL *m, REAL *v, size_t size) {
-    for (size_t i = 0; i < size; i++) update_adam(s, w + i, g[i], m + i, v + i);
+    if (KERNEL_IS_FLOAT) ISA_PICK(update_adam_rows)
+    ((const void *)s, (void *)w, (const void *)g, (void *)m, (void *)v, size);
+    else for (size_t i = 0; i < size; i++) update_adam(s, w + i, g[i], m + i, v + i);
 }
 
 static void sgd(const UpdateStep *s, REAL *w, const REAL *g, REAL *m, size_t size) {

@@ -100,6 +100,10 @@ static const Option option[] = {
      "same result.  Default: three quarters of what is free."},
     {"--time-limit", 0, REAL, "SECONDS", AT(run.time_limit), 0.001, 1e9, NULL, REFINING,
      "Ends each photo's refinement after this time; what was reached is written."},
+    {"--profile", 0, FLAG, NULL, AT(run.profile), 0, 0, NULL, REFINING,
+     "Ends the log with what refinement spent its time on: seconds, share, GFLOP/s and share of "
+     "the "
+     "machine's peak of every kind of step.  Costs a GPU some speed."},
     {"--no-refine", 0, FLAG, NULL, AT(no_refine), 0, 0, NULL, COMMAND_RUN,
      "Ends after the bodies' first estimate."},
     {"--meshes", 0, FLAG, NULL, AT(run.meshes), 0, 0, NULL, BODIES,

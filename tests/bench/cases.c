@@ -1,6 +1,7 @@
 #include "tests/bench/cases.h"
 
 #include "autograd/plan.h"
+#include "crowdrec/losses.h"
 #include "nets/net.h"
 #include "smpl/body.h"
 #include "tensor/file.h"
@@ -150,6 +151,108 @@ static Status body_case(const Case *c, Work *out) {
     return OK;
 }
 
+/* What the losses compare with: made-up people 200 pixels high in a photo of 1920x1080. */
+static void fill_targets(Plan *plan, const LossTargets *t) {
+    const float box[] = {960, 540, 200, 1920, 1080, 2203}, intrinsics[] = {2203, 960, 540};
+    const struct {
+        const Tensor *input;
+        const float *row;
+    } equal[] = {
+        {t->box, box}, {t->intrinsics, intrinsics}, {t->center, box}, {t->height, box + 2}};
+    for (size_t i = 0; i < sizeof equal / sizeof *equal; i++) {
+        size_t size = shape_size(equal[i].input->shape), row = (size_t)equal[i].input->shape.c;
+        float *values = numbers(size, 0, 0);
+        for (size_t k = 0; k < size; k++) values[k] = equal[i].row[k % row];
+        plan_write(plan, equal[i].input, F32, values);
+        free(values);
+    }
+    fill_input(plan, t->keypoints, -0.5f, 0.5f);
+    fill_input(plan, t->confidence, 0, 1);
+    fill_input(plan, t->pose, -0.5f, 0.5f);
+    fill_input(plan, t->betas, -1, 1);
+}
+
+static const LossWeights PAPER = {
+    .crowd = 0.001, .keypoints = 5, .betas = 0.001, .pose = 5, .overall = 1};
+
+static LossTerms add_losses(const Scope *m, int n, const Body *body, const LossPrediction *p,
+                            LossTargets *t) {
+    *t = losses_targets(m, n, false);
+    LossBodies b = losses_bodies(m, body, p, t);
+    return losses_build(m, &PAPER, &b, p->betas, t);
+}
+
+/* From the network's outputs to the loss of equation 9, and the outputs' gradient. */
+static Status losses_case(const Case *c, Work *out) {
+    const Backend *b;
+    Body *body;
+    TRY(cases_open(&b));
+    TRY(made_up_body(&body));
+    Graph *g = graph_new();
+    Scope m = {.graph = g};
+    LossPrediction p = {graph_input(g, "pose6d", F32, (Shape){c->n, 1, BODY_JOINTS, 6}),
+                        graph_input(g, "betas", F32, (Shape){c->n, 1, 1, BODY_BETAS}),
+                        graph_input(g, "cam", F32, (Shape){c->n, 1, 1, 3})};
+    LossTargets t;
+    Tensor *outputs[] = {p.pose6d, p.betas, p.cam};
+    PlanOptions options = {.wrt = outputs, .wrts = 3};
+    options.loss = add_losses(&m, c->n, body, &p, &t).total;
+    Plan *plan;
+    TRY(plan_new(g, b, &options, &plan));
+    fill_targets(plan, &t);
+    fill_input(plan, p.pose6d, -1, 1);
+    fill_input(plan, p.betas, -1, 1);
+    fill_input(plan, p.cam, 0.8f, 1);
+    *out = work_of(plan, b);
+    return OK;
+}
+
+/* One whole iteration of a refinement: network, losses, gradients, AdamW. */
+static Status iteration_case(const Case *c, Work *out) {
+    const Backend *b;
+    Body *body;
+    NetSpec spec;
+    Params *params;
+    TRY(cases_open(&b));
+    TRY(made_up_body(&body));
+    TRY(net_open(c->net, b, &spec, &params));
+    Graph *g = graph_new();
+    Scope m = {.graph = g, .params = params};
+    Tensor *x = graph_input(g, "input", F32, (Shape){c->n, c->height, c->width, 3});
+    Tensor *place = graph_input(g, "bbox_info", F32, (Shape){c->n, 1, 1, 3});
+    NetOutput y = net_build(&spec, &m, x, place);
+    LossTargets t;
+    LossPrediction p = {y.pose6d, y.betas, y.cam};
+    PlanOptions options = {.update = &ADAMW};
+    options.loss = add_losses(&m, c->n, body, &p, &t).total;
+    Plan *plan;
+    TRY(plan_new(g, b, &options, &plan));
+    plan_hyper(plan, 1e-5, 0.01, 1);
+    fill_targets(plan, &t);
+    fill_input(plan, x, -1, 1);
+    fill_input(plan, place, -1, 1);
+    *out = work_of(plan, b);
+    return OK;
+}
+
+/* A finer map plus a coarser one enlarged to it, as HRNet's branches meet. */
+static Status upsample_case(const Case *c, Work *out) {
+    const Backend *b;
+    TRY(cases_open(&b));
+    Graph *g = graph_new();
+    Scope m = {.graph = g};
+    Tensor *fine = graph_input(g, "fine", F32, (Shape){c->n, c->height, c->width, 48});
+    Tensor *coarse = graph_input(g, "coarse", F32, (Shape){c->n, c->height / 2, c->width / 2, 48});
+    Tensor *y = add(&m, fine, upsample(&m, coarse, 2));
+    Plan *plan;
+    TRY(plan_new(g, b, &(PlanOptions){.keep = &y, .keeps = 1}, &plan));
+    fill_input(plan, fine, -1, 1);
+    fill_input(plan, coarse, -1, 1);
+    *out = work_of(plan, b);
+    out->bytes = sizeof(float) * (2.25 * (double)shape_size(y->shape));
+    return OK;
+}
+
 typedef struct {
     Call call;
     const Backend *backend;
@@ -206,6 +309,10 @@ static const Case CASES[] = {
      false},
     {"smpl joints forward+backward n=50", body_case, NULL, 50, 0, 0, BACKWARD, false},
     {"smpl vertices forward n=50", body_case, NULL, 50, 0, 0, FORWARD, false},
+    {"body and losses forward+backward n=50", losses_case, NULL, 50, 0, 0, BACKWARD, false},
+    {"refinement iteration n=8", iteration_case, "rule:cliff_hr48:1", 8, 256, 192, STEP, false},
+    {"refinement iteration n=50", iteration_case, "rule:cliff_hr48:1", 50, 256, 192, STEP, true},
+    {"upsample+add n=8", upsample_case, NULL, 8, 64, 48, FORWARD, false},
     {"adamw 79M", adamw_case, NULL, 0, 0, 0, FORWARD, false},
 };
 

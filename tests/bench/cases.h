@@ -27,7 +27,7 @@ typedef struct Case {
     const char *net; /* "rule:NET:SEED" */
     int n, height, width;
     enum { FORWARD, BACKWARD, STEP } pass; /* STEP: and an update by AdamW */
-    bool large;                            /* listed for a GPU only */
+    bool large;                            /* listed for a GPU, or when all are asked for */
 } Case;
 
 /* Where the cases run, $CROWDREC_DEVICE and $CROWDREC_PRECISION or the cpu. */

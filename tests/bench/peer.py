@@ -293,6 +293,84 @@ class Body(nn.Module):
         return torch.einsum("nvab,nvb->nva", skin[..., :3], posed) + skin[..., 3]
 
 
+class Regressor(nn.Module):
+    """CLIFF's head: three corrections of pose, shape and camera from feature, box and estimate."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(2048 + 3 + 157, 1024), nn.Linear(1024, 1024)
+        self.pose, self.shape, self.cam = (nn.Linear(1024, k) for k in (144, 10, 3))
+        self.register_buffer("mean", torch.cat([torch.eye(3)[:, :2].flatten().repeat(24), torch.zeros(10),
+                                                torch.tensor([0.9, 0, 0])]))
+
+    def forward(self, feature, place):
+        e = self.mean.expand(len(feature), -1)
+        for _ in range(3):
+            y = self.fc2(self.fc1(torch.cat([feature, place, e], 1)))
+            e = e + torch.cat([self.pose(y), self.shape(y), self.cam(y)], 1)
+        return e[:, :144], e[:, 144:154], e[:, 154:]
+
+
+class Mesh(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.head = HRNet(), Regressor()
+
+    def forward(self, x, place):
+        return self.head(self.encoder(x), place)
+
+
+def matrices(pose6d):
+    """Zhou et al. 2019: two columns, made orthonormal, and their cross product."""
+    a, b = pose6d.view(-1, 3, 2).unbind(-1)
+    x = F.normalize(a, dim=-1)
+    y = F.normalize(b - (x * b).sum(-1, keepdim=True) * x, dim=-1)
+    return torch.stack([x, y, torch.linalg.cross(x, y)], -1)
+
+
+def axis_angles(m):
+    skew = torch.stack(
+        [m[:, 2, 1] - m[:, 1, 2], m[:, 0, 2] - m[:, 2, 0], m[:, 1, 0] - m[:, 0, 1]], -1
+    )
+    cosine = ((m.diagonal(dim1=1, dim2=2).sum(-1) - 1) / 2).clamp(-1 + 1e-6, 1 - 1e-6)
+    angle = torch.acos(cosine)
+    return skew * (angle / (2 * torch.sin(angle)))[:, None]
+
+
+class Losses:
+    """Equations 7 to 11 of the paper for people 200 pixels high in a photo of 1920x1080."""
+
+    HEAD, ANKLES, HIP, FOCAL = 17, (15, 16), 19, 2203.0
+
+    def __init__(self, n):
+        def rand(*shape):
+            return torch.rand(*shape, device=DEVICE) - 0.5
+
+        self.n, self.body = n, Body().to(DEVICE)
+        self.center = torch.tensor([960.0, 540.0], device=DEVICE).expand(n, 2)
+        self.keypoints, self.confidence = rand(n, 26, 2), rand(n, 26, 1).abs()
+        self.pose, self.betas = rand(n, 72), rand(n, 10)
+
+    def crowd(self, joints):
+        axis = joints[:, self.HEAD] - joints[:, self.ANKLES].mean(1)
+        up = F.normalize(axis, dim=-1).mean(0)
+        return (joints[:, self.HIP] @ up).std()
+
+    def __call__(self, pose6d, betas, cam):
+        rotations = matrices(pose6d)
+        vertices = self.body(rotations.view(self.n, 24, 3, 3), betas)
+        depth = 2 * self.FOCAL / (200 * cam[:, 0])
+        offset = 2 * (self.center - self.center.new_tensor([960, 540])) / (200 * cam[:, :1])
+        trans = torch.cat([cam[:, 1:] + offset, depth[:, None]], 1)
+        joints = self.body.halpe @ vertices + trans[:, None]
+        pixels = self.FOCAL * joints[..., :2] / joints[..., 2:] + self.center[:, None]
+        projected = (pixels - self.center[:, None]) / 200
+        keypoints = (self.confidence * (projected - self.keypoints) ** 2).sum((1, 2)).mean()
+        pose = ((axis_angles(rotations).view(self.n, 72) - self.pose) ** 2).sum(1).mean()
+        shape = ((betas - self.betas) ** 2).sum(1).mean()
+        return 0.001 * self.crowd(joints) + 5 * keypoints + 5 * pose + 0.001 * shape
+
+
 def graphed(step):
     """The step as one CUDA graph, captured after three warm-up runs on a side stream."""
     side = torch.cuda.Stream()
@@ -358,6 +436,50 @@ def body_case(n, joints_backward, variant):
     return joints if joints_backward else vertices
 
 
+def losses_case(n, variant):
+    losses = Losses(n)
+    values = [torch.rand(n, 144) * 2 - 1, torch.rand(n, 10), torch.rand(n, 3) * 0.2 + 0.8]
+
+    def step():
+        inputs = [v.to(DEVICE).requires_grad_() for v in values]
+        torch.autograd.grad(losses(*inputs), inputs)
+
+    return step
+
+
+def iteration_case(n, variant):
+    """Forward, losses, backward, AdamW: one iteration of a refinement."""
+    model, losses = Mesh().eval().to(DEVICE), Losses(n)
+    x, place = torch.rand(n, 3, 256, 192, device=DEVICE), torch.rand(n, 3, device=DEVICE)
+    words = variant.split("+")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = "tf32" in words
+    if "channels_last" in words:
+        model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+    run = torch.compile(model) if "compile" in words else model
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01, fused=True,
+                                  capturable=DEVICE == "cuda")
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        losses(*run(x, place)).backward()
+        optimizer.step()
+
+    return graphed(step) if "graph" in words else step
+
+
+def upsample_case(n, height, width, variant):
+    fine = torch.rand(n, 48, height, width, device=DEVICE)
+    coarse = torch.rand(n, 48, height // 2, width // 2, device=DEVICE)
+    if "channels_last" in variant:
+        fine, coarse = (t.to(memory_format=torch.channels_last) for t in (fine, coarse))
+
+    def step():
+        with torch.inference_mode():
+            fine + F.interpolate(coarse, scale_factor=2.0)
+
+    return step
+
+
 def adamw_case(size, variant):
     weights = nn.Parameter(torch.rand(size, device=DEVICE))
     weights.grad = torch.rand(size, device=DEVICE)
@@ -373,6 +495,7 @@ if DEVICE == "cuda":
         for layout in ("default", "channels_last")
         for how in ("", "+graph", "+compile", "+compile+graph")
     ]
+ITERATION = [v for v in LAYOUTS if "bf16" not in v]
 CASES = {
     "hrnet_w48 forward n=1": (LAYOUTS, net_case, HRNet, 1, 256, 192, "forward"),
     "hrnet_w48 forward n=8": (LAYOUTS, net_case, HRNet, 8, 256, 192, "forward"),
@@ -387,6 +510,10 @@ CASES = {
     "fastpose forward n=8": (LAYOUTS, net_case, FastPose, 8, 256, 192, "forward"),
     "smpl joints forward+backward n=50": (["default"], body_case, 50, True),
     "smpl vertices forward n=50": (["default"], body_case, 50, False),
+    "body and losses forward+backward n=50": (["default"], losses_case, 50),
+    "refinement iteration n=8": (ITERATION, iteration_case, 8),
+    "refinement iteration n=50": (ITERATION, iteration_case, 50),
+    "upsample+add n=8": (["default", "channels_last"], upsample_case, 8, 64, 48),
     "adamw 79M": (["default", "foreach", "fused"], adamw_case, 78893405),
 }
 
@@ -404,14 +531,15 @@ def measure(case, variant, threads, seconds):
     _, make, *arguments = CASES[case]
     step = make(*arguments, variant)
     wait = torch.cuda.synchronize if DEVICE == "cuda" else lambda: None
+    now = time.process_time if os.environ.get("CPU_TIME") else time.perf_counter
     step()
     wait()
     times = []
     while len(times) < 3 or sum(times) < seconds:
-        begin = time.perf_counter()
+        begin = now()
         step()
         wait()
-        times.append(time.perf_counter() - begin)
+        times.append(now() - begin)
     return {
         "case": case,
         "by": f"torch {torch.__version__} {variant}",
