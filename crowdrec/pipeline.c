@@ -77,7 +77,8 @@ static Status open_backend(Pipeline *p) {
     const CrowdrecOptions *o = p->options;
     bool detects = !o->keypoints && !o->boxes;
     if (!detects && !p->poses && !p->bodies) return OK;
-    BackendChoice choice = {o->device, o->precision, o->deterministic};
+    BackendChoice choice = {
+        .device = o->device, .precision = o->precision, .deterministic = o->deterministic};
     return backend_open(&choice, &p->backend);
 }
 

@@ -26,6 +26,7 @@ typedef struct {
 typedef struct Backend {
     const char *name;
     Precision precision;          /* of its calls; means nothing on `cpu` and `ref` */
+    bool on_host;                 /* its memory is the host's: photos need not be copied to it */
     size_t real_size;             /* bytes of one F32 number: 4, or 8 on `ref` */
     void *(*alloc)(size_t bytes); /* NULL when there is not enough; 64-byte aligned */
     void (*release)(void *p);
@@ -52,6 +53,7 @@ typedef struct {
     const char *precision; /* "tf32", "fp32", "bf16"; NULL: $CROWDREC_PRECISION or tf32.  The cpu
                               computes in fp32 whatever is asked for. */
     bool deterministic;    /* the same bits in every run on the same device */
+    bool tune;             /* measure engines that are not yet known, or $CROWDREC_TUNE is 1 */
 } BackendChoice;
 
 /* "auto" takes the first GPU that can be used, otherwise the cpu, and logs why.  ERR_USAGE for an

@@ -38,18 +38,13 @@ static size_t free_memory(void) {
     return (size_t)kib << 10;
 }
 
-#define FORWARD(name) .forward = KERNEL(name##_forward)
-#define PLAIN(name) FORWARD(name), .backward = KERNEL(name##_backward)
-#define FORWARD_PREPARED(name) \
-    FORWARD(name), .prepare = KERNEL(name##_prepare), .drop = KERNEL(name##_drop)
-#define PREPARED(name) FORWARD_PREPARED(name), .backward = KERNEL(name##_backward)
-
 const Backend KERNEL(backend) = {
 #ifdef KERNEL_DOUBLE
     .name = "ref",
 #else
     .name = "cpu",
 #endif
+    .on_host = true,
     .real_size = sizeof(REAL),
     .alloc = alloc,
     .release = free,
@@ -60,8 +55,6 @@ const Backend KERNEL(backend) = {
     .free_memory = free_memory,
     .op =
         {
-#define OP(name, Attr, n_in, n_out, grads, reads, kernels) [OP_##name] = {kernels(name)},
-#include "kernels/ops.def"
-#undef OP
+#include "kernels/table.def"
         },
 };

@@ -15,7 +15,8 @@ static void sgd(const UpdateStep *s, REAL *w, const REAL *g, REAL *m, size_t siz
 void KERNEL(update_forward)(const Call *c) {
     const UpdateAttr *a = c->attr;
     REAL *w = c->in[0].data, *g = c->in[1].data, *m = c->in[2].data, *v = c->in[3].data;
-    UpdateStep s = update_step(a, c->in[4].data);
+    const REAL *hyper = c->in[4].data;
+    UpdateStep s = update_step(a, hyper + 4 * update_row(c->in[5].data, c->in[4].shape.n));
     for (int r = 0; r < a->ranges; r++) {
         size_t start = a->range[r].offset, end = start + a->range[r].size;
         PARALLEL_FOR

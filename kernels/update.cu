@@ -11,9 +11,9 @@ typedef struct {
 /* The learning rate and the step's number lie on the device, so that a captured step can be run
  * again. */
 static __global__ void update_part(size_t count, UpdateAttr a, const REAL *__restrict__ hyper,
-                                   Slabs p) {
+                                   int rows, const REAL *__restrict__ cursor, Slabs p) {
     __shared__ UpdateStep step;
-    if (threadIdx.x == 0) step = update_step(&a, hyper);
+    if (threadIdx.x == 0) step = update_step(&a, hyper + 4 * update_row(cursor, rows));
     __syncthreads();
     EACH(i, count) {
         if (a.kind == UPDATE_SGD)
@@ -32,6 +32,6 @@ void CUDA(update_forward)(const Call *c) {
         Slabs part = {w + at, m ? m + at : NULL, v ? v + at : NULL, g + at};
         if (size)
             LAUNCH(update_part, cuda_blocks(size), EACH_THREADS, 0, size, *a, cuda_data(&c->in[4]),
-                   part);
+                   c->in[4].shape.n, cuda_data(&c->in[5]), part);
     }
 }
