@@ -47,7 +47,7 @@ INNER = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 
 # Own kernels are compiled twice: as float and, for `ref`, as double; kernels/*.isa.c once for each
 # instruction set (kernels/isa.h).
-ONCE = op shape backend plugin onednn isa gemm winograd peak
+ONCE = op shape backend plugin engines onednn isa gemm winograd peak
 ISA_SOURCES := $(wildcard kernels/*.isa.c)
 ISAS := portable $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),avx2 avx512)
 ISA_FLAGS_avx2 = -mavx2 -mfma
@@ -167,7 +167,7 @@ $(O)/%.cu.o: %.cu $(CONFIG)
 $(B)/libcrowdrec_cuda.so: $(CUDA_OBJECTS) $(O)/internal.a
 	@echo "ld $@"
 	@$(CC) -shared $^ -o $@ $(LDFLAGS) -Wl,-zdefs,--exclude-libs=ALL $(CUDA_LIBS) \
-		$(filter -fopenmp,$(CONFIG_LIBS)) -lstdc++ -lrt -lpthread -ldl -lm
+		$(filter -fopenmp -lz -ljansson,$(CONFIG_LIBS)) -lstdc++ -lrt -lpthread -ldl -lm
 
 # --- the kernels of backend cuda on the host, for tests/test_emulated ---
 # With any C++ compiler, without one they go untested; cuda.cu, cudnn.cu and cublas.cu are what only a device can run.

@@ -11,6 +11,9 @@
 
 enum { HYPER = 4, FOREVER = 1 << 30 };
 
+/* Slots behind those of step.h. */
+enum { SLOT_WORKSPACE, SLOT_HYPER, SLOT_HISTORY, SLOT_CURSOR, OWN_SLOTS };
+
 /* Where one value or gradient lies: in the plan's memory for a part of the run, or outside. */
 typedef struct {
     size_t bytes; /* 0: not part of this plan */
@@ -25,7 +28,7 @@ struct Plan {
     const Backend *backend;
     PlanOptions options;
     StepList list;
-    Slot *slot; /* of step.h, then workspace and hyper */
+    Slot *slot; /* of step.h, then OWN_SLOTS */
     int slots;
     char *memory;
     size_t bytes;
@@ -40,8 +43,11 @@ static size_t bytes_of(const Plan *plan, const Tensor *t) {
     return shape_size(t->shape) * each;
 }
 
-static Slot *workspace_slot(const Plan *plan) { return &plan->slot[plan->slots - 2]; }
-static Slot *hyper_slot(const Plan *plan) { return &plan->slot[plan->slots - 1]; }
+static Slot *own_slot(const Plan *plan, int which) {
+    return &plan->slot[plan->slots - OWN_SLOTS + which];
+}
+
+static int rows_of(const Plan *plan) { return plan->options.rows ? plan->options.rows : 1; }
 
 static bool is_gradient(const Plan *plan, int slot) {
     return slot / graph_tensors(plan->graph) == 1;
@@ -58,7 +64,7 @@ static void *address(const Plan *plan, const Slot *s) {
 
 /* One op asks for workspace and state.  Only the largest workspace counts: steps run one by one. */
 static void prepare_steps(Plan *plan) {
-    Slot *work = workspace_slot(plan);
+    Slot *work = own_slot(plan, SLOT_WORKSPACE);
     *work = (Slot){.first = 0, .last = FOREVER};
     for (int i = 0; i < plan->list.count; i++) {
         Step *s = &plan->list.step[i];
@@ -102,11 +108,18 @@ static void find_lifetimes(Plan *plan) {
     for (int i = 0; i < o->keeps; i++) keep_forever(plan, o->keep[i]->id, false);
     for (int i = 0; i < o->wrts; i++) keep_forever(plan, o->wrt[i]->id + tensors, false);
     if (o->loss) keep_forever(plan, o->loss->id, false);
-    *hyper_slot(plan) = (Slot){.bytes = HYPER * plan->backend->real_size, .last = FOREVER};
+    const size_t numbers[OWN_SLOTS] = {
+        [SLOT_HYPER] = HYPER * (size_t)rows_of(plan),
+        [SLOT_HISTORY] = (size_t)o->records * (size_t)rows_of(plan),
+        [SLOT_CURSOR] = 1,
+    };
+    for (int i = SLOT_HYPER; i < OWN_SLOTS; i++)
+        *own_slot(plan, i) =
+            (Slot){.bytes = numbers[i] * plan->backend->real_size, .last = FOREVER};
 }
 
 static bool is_param(const Plan *plan, int slot) {
-    if (slot >= plan->slots - 2) return false;
+    if (slot >= plan->slots - OWN_SLOTS) return false;
     return graph_role(plan->graph, slot_tensor(plan, slot)) == TENSOR_PARAM;
 }
 
@@ -157,7 +170,7 @@ static Plan *plan_make(Graph *g, const Backend *backend, const PlanOptions *opti
     CHECK(!graph_params(g) || params_backend(graph_params(g)) == backend,
           "plan and parameters are on different backends");
     plan->list = step_list(g, &plan->options, plan->arena);
-    plan->slots = 3 * graph_tensors(g) + 2;
+    plan->slots = 3 * graph_tensors(g) + OWN_SLOTS;
     plan->slot = arena_alloc(plan->arena, (size_t)plan->slots * sizeof *plan->slot);
     prepare_steps(plan);
     find_lifetimes(plan);
@@ -194,6 +207,19 @@ static Status bind_params(Plan *plan) {
     return OK;
 }
 
+/* Numbers of the plan's own. */
+static Tensor own_tensor(const Plan *plan, int which, Shape shape) {
+    Tensor t = {.dtype = F32, .shape = shape};
+    t.data = address(plan, own_slot(plan, which));
+    return t;
+}
+
+static void bind_record(const Plan *plan, Call *c) {
+    int values = plan->options.records;
+    c->in[0] = own_tensor(plan, SLOT_CURSOR, (Shape){1, 1, 1, 1});
+    if (values) c->in[1] = own_tensor(plan, SLOT_HISTORY, (Shape){rows_of(plan), 1, 1, values});
+}
+
 static Status bind_update(Plan *plan, Call *c) {
     Params *p = graph_params(plan->graph);
     plan->update = *plan->options.update;
@@ -208,8 +234,8 @@ static Status bind_update(Plan *plan, Call *c) {
                         params_slab(p));
         if (data[i]) c->in[i] = (Tensor){.dtype = F32, .shape = slab, .data = data[i]};
     }
-    c->in[4] = (Tensor){.dtype = F32, .shape = {1, 1, 1, HYPER}};
-    c->in[4].data = address(plan, hyper_slot(plan));
+    c->in[4] = own_tensor(plan, SLOT_HYPER, (Shape){rows_of(plan), 1, 1, HYPER});
+    c->in[5] = own_tensor(plan, SLOT_CURSOR, (Shape){1, 1, 1, 1});
     return OK;
 }
 
@@ -220,8 +246,10 @@ static Status bind_steps(Plan *plan) {
         int count = step_places(plan->graph, s, place);
         for (int k = 0; k < count; k++)
             place[k].tensor->data = address(plan, &plan->slot[place[k].slot]);
-        s->call.workspace = s->call.workspace_size ? address(plan, workspace_slot(plan)) : NULL;
+        s->call.workspace =
+            s->call.workspace_size ? address(plan, own_slot(plan, SLOT_WORKSPACE)) : NULL;
         if (s->pass == PASS_UPDATE) TRY(bind_update(plan, &s->call));
+        if (s->pass == PASS_RECORD) bind_record(plan, &s->call);
     }
     return OK;
 }
@@ -274,6 +302,7 @@ static void run_step(const Plan *plan, const Step *s) {
     const Tensor *filled = &s->call.dout[0];
     switch (s->pass) {
     case PASS_UPDATE:
+    case PASS_RECORD:
     case PASS_FORWARD: b->op[s->node.op].forward(&s->call); break;
     case PASS_BACKWARD: b->op[s->node.op].backward(&s->call); break;
     case PASS_ZERO: b->fill(filled->data, 0, bytes_of(plan, filled)); break;
@@ -360,9 +389,32 @@ void plan_write(Plan *plan, const Tensor *input, Dtype host, const void *values)
         plan->backend->write(address(plan, s), values, s->bytes);
 }
 
+void *plan_input(const Plan *plan, const Tensor *input) {
+    const Slot *s = &plan->slot[input->id];
+    CHECK(graph_role(plan->graph, input) == TENSOR_INPUT, "'%s' is not an input", input->name);
+    return s->bytes ? address(plan, s) : NULL;
+}
+
+void plan_schedule(Plan *plan, const PlanHyper *hyper, int count) {
+    CHECK(count > 0 && count <= rows_of(plan), "%d steps for %d rows", count, rows_of(plan));
+    double *rows = malloc((size_t)count * HYPER * sizeof *rows);
+    CHECK(rows, "out of memory");
+    for (int i = 0; i < count; i++) {
+        const double row[HYPER] = {hyper[i].learning_rate, hyper[i].weight_decay, hyper[i].step, 0};
+        memcpy(rows + (size_t)i * HYPER, row, sizeof row);
+    }
+    const Backend *b = plan->backend;
+    write_numbers(b, address(plan, own_slot(plan, SLOT_HYPER)), F64, rows, (size_t)count * HYPER);
+    b->fill(address(plan, own_slot(plan, SLOT_CURSOR)), 0, b->real_size);
+    free(rows);
+}
+
 void plan_hyper(Plan *plan, double learning_rate, double weight_decay, int step) {
-    double values[HYPER] = {learning_rate, weight_decay, step, 0};
-    write_numbers(plan->backend, address(plan, hyper_slot(plan)), F64, values, HYPER);
+    PlanHyper *all = malloc((size_t)rows_of(plan) * sizeof *all);
+    CHECK(all, "out of memory");
+    for (int i = 0; i < rows_of(plan); i++) all[i] = (PlanHyper){learning_rate, weight_decay, step};
+    plan_schedule(plan, all, rows_of(plan));
+    free(all);
 }
 
 double plan_gradient_norm(const Plan *plan) {
@@ -370,7 +422,7 @@ double plan_gradient_norm(const Plan *plan) {
     CHECK(plan->options.update && plan->options.update->clip > 0, "the norm is not measured");
     double values[HYPER] = {0};
     b->sync();
-    b->read(values, address(plan, hyper_slot(plan)), HYPER * b->real_size);
+    b->read(values, address(plan, own_slot(plan, SLOT_HYPER)), HYPER * b->real_size);
     double squared = b->real_size == sizeof(double) ? values[3] : ((const float *)values)[3];
     return sqrt(squared);
 }
@@ -402,6 +454,13 @@ void plan_read_gradient(const Plan *plan, const Tensor *wrt, Dtype host, void *v
     read_slot(plan, &plan->slot[wrt->id + graph_tensors(plan->graph)], wrt, host, values);
 }
 
+void plan_history(const Plan *plan, int rows, double *values) {
+    int records = plan->options.records;
+    CHECK(records && rows > 0 && rows <= rows_of(plan), "%d rows of %d records", rows, records);
+    Tensor part = {.name = "history", .dtype = F32, .shape = {rows, 1, 1, records}};
+    read_slot(plan, own_slot(plan, SLOT_HISTORY), &part, F64, values);
+}
+
 /* A backward pass of conv or matmul is two products of the forward's size, less for those not
  * wanted. */
 static double step_flops(const Step *s) {
@@ -417,7 +476,7 @@ double plan_flops(const Plan *plan) {
     return sum;
 }
 
-static const char *const PASS_NAME[] = {"forward", "backward", "seed", "zero", "update"};
+static const char *const PASS_NAME[] = {"forward", "backward", "seed", "zero", "update", "record"};
 
 static const char *op_name(const Step *s) {
     return s->node.op < OP_COUNT ? op_info(s->node.op)->name : "fill";

@@ -29,6 +29,9 @@ typedef struct {
     bool fix_params;          /* no gradients for the parameters */
     bool add_gradients;       /* parameter gradients add to what the slab holds */
     const UpdateAttr *update; /* an optimiser step ends the run; ranges are filled in */
+    Tensor *const *record;    /* numbers [1,1,1,1] whose history is read after several runs */
+    int records;              /* at most RECORD_MAX */
+    int rows;                 /* of the history and of plan_schedule, 0: 1 */
     bool plain;               /* no fusing, no sharing of memory: the oracle of the tests */
     size_t max_bytes;         /* limit for the arena, 0: what the backend has */
 } PlanOptions;
@@ -45,8 +48,23 @@ size_t plan_estimate(Graph *g, const Backend *backend, const PlanOptions *option
 /* Host numbers (F32 float, F64 double, I32, U8) into an input, whole. */
 void plan_write(Plan *plan, const Tensor *input, Dtype host, const void *values);
 
-/* Learning rate, weight decay and step (1-based) of the next run's update. */
+/* Where an input lies in the backend's memory, for what is written there by the backend's own ops;
+ * NULL when nothing in this plan reads it. */
+void *plan_input(const Plan *plan, const Tensor *input);
+
+/* Learning rate, weight decay and step (1-based) of the next run's update, and of all after it. */
 void plan_hyper(Plan *plan, double learning_rate, double weight_decay, int step);
+
+/* The same for the next `count` runs, at most `rows` of the options, whose records become the first
+ * rows of the history.  Between those runs the host writes and reads nothing. */
+typedef struct {
+    double learning_rate, weight_decay;
+    int step;
+} PlanHyper;
+void plan_schedule(Plan *plan, const PlanHyper *hyper, int count);
+
+/* The first rows of the history since plan_schedule or plan_hyper, [rows][records]. */
+void plan_history(const Plan *plan, int rows, double *values);
 
 void plan_run(Plan *plan);
 

@@ -47,6 +47,7 @@ static Tensor described(const Tensor *t, bool present) {
 static void mark_kept(Maker *m) {
     const PlanOptions *o = m->options;
     for (int i = 0; i < o->keeps; i++) m->kept[o->keep[i]->id] = true;
+    for (int i = 0; i < o->records; i++) m->kept[o->record[i]->id] = true;
     if (o->loss) m->kept[o->loss->id] = true;
 }
 
@@ -203,6 +204,17 @@ static void mark_learned(Maker *m) {
     }
 }
 
+/* What ends a run.  The plan gives cursor and history their places. */
+static void emit_record(Maker *m) {
+    const PlanOptions *o = m->options;
+    if (!o->update && !o->records) return;
+    CHECK(o->records <= RECORD_MAX, "%d numbers to record", o->records);
+    Node node = {.op = OP_record, .where = ""};
+    for (int i = 0; i < o->records; i++) node.in[RECORD_FIRST + i] = o->record[i];
+    Step *s = step_add(m, PASS_RECORD, &node);
+    for (int i = RECORD_FIRST; i < OP_MAX_IN; i++) s->call.in[i] = described(node.in[i], true);
+}
+
 static void start_gradients(Maker *m) {
     if (!m->options->add_gradients) return;
     for (int t = 0; t < graph_tensors(m->graph); t++)
@@ -229,6 +241,7 @@ StepList step_list(Graph *g, const PlanOptions *options, Arena *arena) {
         Node update = {.op = OP_update, .attr = options->update, .where = ""};
         step_add(&m, PASS_UPDATE, &update);
     }
+    emit_record(&m);
     return m.list;
 }
 

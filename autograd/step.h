@@ -10,7 +10,7 @@
 
 #include "autograd/plan.h"
 
-typedef enum { PASS_FORWARD, PASS_BACKWARD, PASS_SEED, PASS_ZERO, PASS_UPDATE } Pass;
+typedef enum { PASS_FORWARD, PASS_BACKWARD, PASS_SEED, PASS_ZERO, PASS_UPDATE, PASS_RECORD } Pass;
 
 typedef struct {
     Pass pass;
@@ -28,8 +28,8 @@ typedef struct {
     bool *learned; /* by parameter index: has a gradient here */
 } StepList;
 
-/* Forward steps for what loss and keep need, backward steps for what loss, wrt and the parameters
- * need, and the update. */
+/* Forward steps for what loss, keep and record need, backward steps for what loss, wrt and the
+ * parameters need, the update, and the record of both. */
 StepList step_list(Graph *g, const PlanOptions *options, Arena *arena);
 
 /* The tensors of a step's call that need an address, with their slots. */

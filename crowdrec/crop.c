@@ -94,16 +94,20 @@ void crop_to_photo(const Crop *crop, double x, double y, double photo[2]) {
     photo[1] = m[3] * x + m[4] * y + m[5];
 }
 
+void crop_numbers(const Crop *crop, int count, float *map, float *rectangle) {
+    for (int i = 0; i < count; i++) {
+        for (int k = 0; k < 6; k++) map[6 * i + k] = (float)crop[i].map[k];
+        for (int k = 0; k < 4; k++) rectangle[4 * i + k] = (float)crop[i].rectangle[k];
+    }
+}
+
 void crop_run(const Image *photo, const Crop *crop, int count, const AffineAttr *pixels,
               float *out) {
     if (!count) return;
     float *numbers = malloc((size_t)count * 10 * sizeof *numbers);
     CHECK(numbers, "no memory for the maps of %d crops", count);
     float *map = numbers, *rectangle = numbers + (size_t)count * 6;
-    for (int i = 0; i < count; i++) {
-        for (int k = 0; k < 6; k++) map[6 * i + k] = (float)crop[i].map[k];
-        for (int k = 0; k < 4; k++) rectangle[4 * i + k] = (float)crop[i].rectangle[k];
-    }
+    crop_numbers(crop, count, map, rectangle);
     backend_cpu.op[OP_affine].forward(&(Call){
         .attr = pixels,
         .in = {{"photo", U8, {1, photo->height, photo->width, 3}, photo->rgb, 0},

@@ -69,6 +69,9 @@ Crop crop_mirrored(const Crop *crop, int out_w);
 
 void crop_to_photo(const Crop *crop, double x, double y, double photo[2]);
 
+/* As op affine takes them: map [count,6], rectangle [count,4]. */
+void crop_numbers(const Crop *crop, int count, float *map, float *rectangle);
+
 /* Cuts count crops out of the photo, out [count, out_h, out_w, 3].  Reads the photo in place. */
 void crop_run(const Image *photo, const Crop *crop, int count, const AffineAttr *pixels,
               float *out);

@@ -1,7 +1,7 @@
 #include "crowdrec/detect.h"
 
 #include "autograd/plan.h"
-#include "crowdrec/crop.h"
+#include "crowdrec/cutter.h"
 #include "nets/net.h"
 #include "tensor/log.h"
 
@@ -20,7 +20,6 @@ struct Detector {
     Graph *graph;
     Plan *plan;
     Tensor *input, *rows, *count;
-    float *host; /* input [height,width,3] */
     float *kept; /* nms rows [anchors,8] */
     Detection *found;
 };
@@ -116,11 +115,16 @@ static Status make_plan(Detector *d, const DetectOptions *o) {
     d->rows = build_op(&m, OP_nms, &nms, decoded, NULL, NULL, WHERE);
     d->count = graph_output(d->graph, d->rows, 1);
     PlanOptions options = {.keep = (Tensor *[]){d->rows, d->count}, .keeps = 2};
-    TRY(plan_new(d->graph, params_backend(d->params), &options, &d->plan));
-    d->host = malloc(shape_size(d->input->shape) * sizeof *d->host);
+    Status status = plan_new(d->graph, params_backend(d->params), &options, &d->plan);
+    if (status == ERR_MEMORY)
+        return fail(
+            status,
+            "the detector at %d x %d does not fit into memory; use a smaller --detector-size",
+            d->height, d->width);
+    TRY(status);
     d->kept = malloc(shape_size(d->rows->shape) * sizeof *d->kept);
     d->found = malloc((size_t)nms.limit * sizeof *d->found);
-    if (d->host && d->kept && d->found) return OK;
+    if (d->kept && d->found) return OK;
     return fail(ERR_MEMORY, "no memory for the detector's input of %d x %d", d->height, d->width);
 }
 
@@ -163,7 +167,6 @@ void detect_close(Detector *d) {
     if (d->plan) plan_free(d->plan);
     if (d->graph) graph_free(d->graph);
     if (d->params && !d->borrowed) params_free(d->params);
-    free(d->host);
     free(d->kept);
     free(d->found);
     free(d);
@@ -180,9 +183,11 @@ Status detect_all(Detector *d, const Image *photo, const Detection **out, int *c
     Letterbox box = crop_letterbox(photo->height, photo->width, d->height, d->width);
     AffineAttr pixels = crop_pixels(d->pixels, d->height, d->width);
     pixels.valid_h = box.valid_h, pixels.valid_w = box.valid_w;
-    crop_run(photo, &box.crop, 1, &pixels, d->host);
-    plan_write(d->plan, d->input, F32, d->host);
+    Cutter *cutter;
+    TRY(cutter_new(photo, params_backend(d->params), 0, &cutter));
+    cutter_feed(cutter, &box.crop, &pixels, d->plan, d->input);
     plan_run(d->plan);
+    cutter_free(cutter);
     float found;
     plan_read(d->plan, d->count, F32, &found);
     plan_read(d->plan, d->rows, F32, d->kept);

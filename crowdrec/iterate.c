@@ -1,5 +1,7 @@
 #include "crowdrec/iterate.h"
 
+#include "tensor/log.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,11 +36,16 @@ struct Iterator {
     SecondPass second;
     Graph *update_graph;
     Plan *update;
+    IterateTerms latest;
 };
 
 int iterate_micro(const Iterator *it) { return it->micro; }
 
 static bool one_plan(const Iterator *it) { return it->micro >= it->o.people->count; }
+
+bool iterate_apart(const Iterator *it) {
+    return one_plan(it) && params_backend(it->o.params)->capture_begin;
+}
 
 static void whole_free(Whole *w) {
     plan_free(w->plan);
@@ -52,13 +59,19 @@ static void second_free(SecondPass *s) {
     *s = (SecondPass){0};
 }
 
-void iterate_free(Iterator *it) {
-    if (!it) return;
+static void drop_plans(Iterator *it) {
     plan_free(it->update);
     graph_free(it->update_graph);
+    it->update = NULL, it->update_graph = NULL;
     second_free(&it->second);
     whole_free(&it->whole);
     predict_free(it->predictor);
+    it->predictor = NULL;
+}
+
+void iterate_free(Iterator *it) {
+    if (!it) return;
+    drop_plans(it);
     free(it);
 }
 
@@ -84,8 +97,13 @@ static PlanOptions whole_of_network(const Iterator *it, Whole *w, Tensor **keep)
     whole_losses(it, &m, w, &(LossPrediction){y.pose6d, y.betas, y.cam});
     memcpy(keep, w->term, sizeof w->term);
     memcpy(keep + TERMS, w->body, sizeof w->body);
-    return (PlanOptions){
-        .loss = w->term[0], .keep = keep, .keeps = TERMS + BODIES, .update = &ADAMW};
+    return (PlanOptions){.loss = w->term[0],
+                         .keep = keep,
+                         .keeps = TERMS + BODIES,
+                         .record = w->term,
+                         .records = TERMS,
+                         .rows = ITERATE_ROWS,
+                         .update = &ADAMW};
 }
 
 /* The losses alone; the network's outputs are inputs that want a gradient. */
@@ -99,8 +117,14 @@ static PlanOptions whole_of_outputs(const Iterator *it, Whole *w, Tensor **keep)
     whole_losses(it, &m, w, &(LossPrediction){w->out[0], w->out[1], w->out[2]});
     memcpy(keep, w->term, sizeof w->term);
     memcpy(keep + TERMS, w->body, sizeof w->body);
-    return (PlanOptions){
-        .loss = w->term[0], .keep = keep, .keeps = TERMS + BODIES, .wrt = w->out, .wrts = OUTPUTS};
+    return (PlanOptions){.loss = w->term[0],
+                         .keep = keep,
+                         .keeps = TERMS + BODIES,
+                         .record = w->term,
+                         .records = TERMS,
+                         .rows = ITERATE_ROWS,
+                         .wrt = w->out,
+                         .wrts = OUTPUTS};
 }
 
 /* Loss = sum of output * seed, so that the outputs' gradients are the seeds. */
@@ -198,17 +222,31 @@ static void time_plans(const Iterator *it) {
         if (all[i]) plan_time(all[i], true);
 }
 
+static Status make_plans(Iterator *it) {
+    const Backend *b = params_backend(it->o.params);
+    TRY(predict_new(it->o.net, it->o.params, it->micro < 8 ? it->micro : 8, &it->predictor));
+    return one_plan(it) ? make_one_plan(it, b) : make_two_passes(it, b);
+}
+
+/* Memory that an estimate counted on may be gone, or in pieces: then fewer people a pass. */
+static Status make_plans_that_fit(Iterator *it) {
+    Status status = make_plans(it);
+    while (status == ERR_MEMORY && !it->o.micro && it->micro > 1) {
+        drop_plans(it);
+        it->micro = (it->micro + 1) / 2;
+        log_info("refine: memory is short, %d people a pass", it->micro);
+        status = make_plans(it);
+    }
+    return status;
+}
+
 Status iterate_new(const IterateOptions *options, Iterator **out) {
     Iterator *it = calloc(1, sizeof *it);
     CHECK(it, "out of memory");
     it->o = *options;
-    const Backend *b = params_backend(it->o.params);
     Status status = take_slabs(it);
     if (status == OK) status = choose_micro(it);
-    if (status == OK)
-        status =
-            predict_new(it->o.net, it->o.params, it->micro < 8 ? it->micro : 8, &it->predictor);
-    if (status == OK) status = one_plan(it) ? make_one_plan(it, b) : make_two_passes(it, b);
+    if (status == OK) status = make_plans_that_fit(it);
     if (status == OK && it->o.profile) time_plans(it);
     if (status == OK)
         *out = it;
@@ -269,24 +307,36 @@ static Status second_pass(Iterator *it) {
     return OK;
 }
 
-Status iterate_run(Iterator *it, double rate, double decay, int step) {
+static Status run_passes(Iterator *it, const PlanHyper *hyper) {
     if (one_plan(it)) {
-        plan_hyper(it->whole.plan, rate, decay, step);
         run_plan(it, it->whole.plan);
         return OK;
     }
     TRY(first_pass(it));
     TRY(second_pass(it));
-    plan_hyper(it->update, rate, decay, step);
+    plan_hyper(it->update, hyper->learning_rate, hyper->weight_decay, hyper->step);
     run_plan(it, it->update);
     return OK;
 }
 
-IterateTerms iterate_terms(const Iterator *it) {
-    double v[TERMS];
-    for (int k = 0; k < TERMS; k++) plan_read(it->whole.plan, it->whole.term[k], F64, &v[k]);
-    return (IterateTerms){v[0], v[1], v[2], v[3], v[4]};
+Status iterate_several(Iterator *it, const PlanHyper *hyper, int count, IterateTerms *terms) {
+    double history[ITERATE_ROWS][TERMS];
+    plan_schedule(it->whole.plan, hyper, count);
+    for (int i = 0; i < count; i++) TRY(run_passes(it, &hyper[i]));
+    plan_history(it->whole.plan, count, history[0]);
+    for (int i = 0; i < count; i++) {
+        const double *v = history[i];
+        terms[i] = it->latest = (IterateTerms){v[0], v[1], v[2], v[3], v[4]};
+    }
+    return OK;
 }
+
+Status iterate_run(Iterator *it, double rate, double decay, int step) {
+    IterateTerms ignored;
+    return iterate_several(it, &(PlanHyper){rate, decay, step}, 1, &ignored);
+}
+
+IterateTerms iterate_terms(const Iterator *it) { return it->latest; }
 
 Status iterate_bodies(const Iterator *it, IterateBodies *out) {
     float *value[BODIES] = {0};

@@ -5,6 +5,9 @@
  *     TRY(iterate_start(it, &first));                  // the first prediction, what L_init pulls
  * to iterate_run(it, rate, decay, step); IterateTerms t = iterate_terms(it); iterate_free(it);
  *
+ * Several iterations may run before the host looks at any: their rates go to the device together,
+ * and their losses are read together.
+ *
  * When everything fits into max_mem, one plan does it all.  Otherwise the gradient is made in two
  * passes and is still exact: all people forward in micro-batches without keeping activations; the
  * gradient of the joint loss at the network's outputs; each micro-batch again forward and backward,
@@ -34,7 +37,8 @@ typedef struct {
 } IterateBodies;
 
 /* The people must outlive the iterator.  micro: people per pass, 0: as many as fit into max_mem
- * bytes (0: three quarters of what is free).  ERR_MEMORY when not even one fits. */
+ * bytes (0: three quarters of what is free); fewer, where memory turns out to be short.  ERR_MEMORY
+ * when not even one fits. */
 typedef struct {
     const NetSpec *net;
     Params *params;
@@ -56,8 +60,15 @@ Status iterate_start(Iterator *it);
 
 /* step from 1. */
 Status iterate_run(Iterator *it, double rate, double decay, int step);
+IterateTerms iterate_terms(const Iterator *it); /* of the latest iteration */
 
-IterateTerms iterate_terms(const Iterator *it);
+/* count iterations, at most ITERATE_ROWS; then each one's terms in order. */
+enum { ITERATE_ROWS = 32 };
+Status iterate_several(Iterator *it, const PlanHyper *hyper, int count, IterateTerms *terms);
+
+/* Whether running several at a time saves anything: the device works while the host waits. */
+bool iterate_apart(const Iterator *it);
+
 Status iterate_bodies(const Iterator *it, IterateBodies *out);
 void iterate_bodies_free(IterateBodies *b);
 

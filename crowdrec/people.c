@@ -1,7 +1,5 @@
 #include "crowdrec/people.h"
 
-#include "crowdrec/crop.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +10,9 @@ static Status take(float **out, int n, int numbers) {
 }
 
 static Status take_all(People *p) {
-    TRY(take(&p->pixels, p->count, p->height * p->width * 3));
+    p->crop = calloc((size_t)p->count + 1, sizeof *p->crop);
+    if (!p->crop) return fail(ERR_MEMORY, "no memory for the crops of %d people", p->count);
+    if (!cutter_on_device(p->cutter)) TRY(take(&p->pixels, p->count, p->height * p->width * 3));
     TRY(take(&p->bbox_info, p->count, 3));
     TRY(take(&p->box, p->count, 6));
     TRY(take(&p->intrinsics, p->count, 3));
@@ -26,6 +26,7 @@ void people_free(People *p) {
     float *all[] = {p->pixels, p->bbox_info, p->box,       p->intrinsics,
                     p->center, p->size,      p->keypoints, p->confidence};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    free(p->crop);
     *p = (People){0};
 }
 
@@ -59,9 +60,9 @@ static void fill_keypoints(People *p, int i, const Person *person) {
     }
 }
 
-Status people_new(const Image *photo, Crowd *crowd, const int *index, int n, int height, int width,
+Status people_new(Cutter *cutter, Crowd *crowd, const int *index, int n, int height, int width,
                   People *out) {
-    *out = (People){.count = n, .height = height, .width = width};
+    *out = (People){.count = n, .height = height, .width = width, .cutter = cutter};
     Status status = take_all(out);
     if (status != OK) {
         people_free(out);
@@ -71,11 +72,11 @@ Status people_new(const Image *photo, Crowd *crowd, const int *index, int n, int
     for (int i = 0; i < n; i++) {
         Person *person = &crowd->person[index[i]];
         crop_cliff_box(person->box, person->center, &person->scale);
-        Crop crop = crop_cliff(person->center, person->scale, height, width);
-        crop_run(photo, &crop, 1, &pixels, out->pixels + (size_t)i * (size_t)(height * width * 3));
+        out->crop[i] = crop_cliff(person->center, person->scale, height, width);
         fill_camera(out, i, person, &crowd->camera);
         fill_keypoints(out, i, person);
     }
+    if (out->pixels) crop_run(cutter_photo(cutter), out->crop, n, &pixels, out->pixels);
     return OK;
 }
 
@@ -104,8 +105,22 @@ void people_write(const People *p, Plan *plan, int first, const Tensor *input,
     free(padded);
 }
 
+static void cut_pixels(const People *p, Plan *plan, int first, const Tensor *input) {
+    AffineAttr pixels = crop_pixels(CROP_CLIFF, p->height, p->width);
+    int batch = input->shape.n;
+    Crop *crop = malloc((size_t)batch * sizeof *crop + 1);
+    CHECK(crop, "out of memory");
+    for (int i = 0; i < batch; i++)
+        crop[i] = p->crop[first + i < p->count ? first + i : p->count - 1];
+    cutter_feed(p->cutter, crop, &pixels, plan, input);
+    free(crop);
+}
+
 void people_write_inputs(const People *p, Plan *plan, int first, const PeopleInputs *in) {
-    people_write(p, plan, first, in->pixels, p->pixels);
+    if (p->pixels)
+        people_write(p, plan, first, in->pixels, p->pixels);
+    else
+        cut_pixels(p, plan, first, in->pixels);
     people_write(p, plan, first, in->bbox_info, p->bbox_info);
 }
 

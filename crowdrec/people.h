@@ -1,7 +1,7 @@
 /* People: what the body network and the crowd losses get of some people of a photo, as host arrays.
  *
  *     People p;
- *     TRY(people_new(&photo, &crowd, index, n, 256, 192, &p));
+ *     TRY(people_new(cutter, &crowd, index, n, 256, 192, &p));
  *     people_write(&p, plan, first, &inputs);        // rows first .. first + batch - 1
  *     people_free(&p);
  */
@@ -10,12 +10,14 @@
 
 #include "autograd/plan.h"
 #include "crowdrec/crowd.h"
-#include "crowdrec/image.h"
+#include "crowdrec/cutter.h"
 #include "crowdrec/losses.h"
 
 typedef struct {
     int count, height, width;
-    float *pixels;     /* [n,height,width,3], as CLIFF wants them */
+    float *pixels; /* [n,height,width,3], as CLIFF wants them; NULL: cut for each run */
+    Crop *crop;    /* [n], and where they are cut, when pixels is NULL */
+    Cutter *cutter;
     float *bbox_info;  /* [n,3]: place and size of the crop relative to the focal length (CLIFF) */
     float *box;        /* [n,6]: op camera */
     float *intrinsics; /* [n,3]: f, cx, cy */
@@ -25,8 +27,9 @@ typedef struct {
     float *confidence; /* [n,26] */
 } People;
 
-/* The people crowd->person[index[0..n-1]]; sets their center and scale from their boxes. */
-Status people_new(const Image *photo, Crowd *crowd, const int *index, int n, int height, int width,
+/* The people crowd->person[index[0..n-1]]; sets their center and scale from their boxes.  The
+ * cutter must outlive them. */
+Status people_new(Cutter *cutter, Crowd *crowd, const int *index, int n, int height, int width,
                   People *out);
 void people_free(People *p);
 

@@ -118,7 +118,10 @@ static Status open_backend(Pipeline *p) {
     const CrowdrecOptions *o = p->options;
     bool detects = !o->keypoints && !o->boxes;
     if (!detects && !p->poses && !p->bodies) return OK;
-    BackendChoice choice = {o->device, o->precision, o->deterministic, o->exact};
+    BackendChoice choice = {.device = o->device,
+                            .precision = o->precision,
+                            .deterministic = o->deterministic,
+                            .exact = o->exact};
     return backend_open(&choice, &p->backend);
 }
 

@@ -1,6 +1,6 @@
 #include "crowdrec/pose2d.h"
 
-#include "autograd/plan.h"
+#include "crowdrec/cutter.h"
 #include "nets/net.h"
 #include "tensor/log.h"
 
@@ -19,7 +19,6 @@ struct Pose2d {
     Graph *graph;
     Plan *plan;
     Tensor *input, *heat;
-    float *crops;               /* [batch,height,width,3] */
     float *heatmaps, *mirrored; /* [batch,h,w,joints] */
 };
 
@@ -95,10 +94,9 @@ Status pose2d_open(const char *weights, const Pose2dOptions *options, Pose2d **o
 static void drop_plan(Pose2d *p) {
     if (p->plan) plan_free(p->plan);
     if (p->graph) graph_free(p->graph);
-    free(p->crops);
     free(p->heatmaps);
     free(p->mirrored);
-    p->plan = NULL, p->graph = NULL, p->crops = p->heatmaps = p->mirrored = NULL, p->batch = 0;
+    p->plan = NULL, p->graph = NULL, p->heatmaps = p->mirrored = NULL, p->batch = 0;
 }
 
 void pose2d_close(Pose2d *p) {
@@ -118,22 +116,17 @@ static Status make_plan(Pose2d *p, int batch) {
     p->heat = net_build(&p->spec, &m, p->input, NULL).raw;
     TRY(plan_new(p->graph, params_backend(p->params), &(PlanOptions){.keep = &p->heat, .keeps = 1},
                  &p->plan));
-    p->crops = malloc(shape_size(p->input->shape) * sizeof *p->crops);
     p->heatmaps = malloc(shape_size(p->heat->shape) * sizeof *p->heatmaps);
     p->mirrored = malloc(shape_size(p->heat->shape) * sizeof *p->mirrored);
-    if (!p->crops || !p->heatmaps || !p->mirrored)
+    if (!p->heatmaps || !p->mirrored)
         return fail(ERR_MEMORY, "pose: no memory for %d crops, use a smaller batch", batch);
     p->batch = batch;
     return OK;
 }
 
-/* The heatmaps of the crops; a plan's batch that is not full repeats its first crop. */
-static void run_network(Pose2d *p, const Image *photo, const Crop *crop, int count, float *heat) {
-    size_t size = shape_size(p->input->shape) / (size_t)p->batch;
-    crop_run(photo, crop, count, &p->pixels, p->crops);
-    for (int i = count; i < p->batch; i++)
-        memcpy(p->crops + (size_t)i * size, p->crops, size * sizeof *p->crops);
-    plan_write(p->plan, p->input, F32, p->crops);
+/* The heatmaps of a batch of crops. */
+static void run_network(Pose2d *p, Cutter *cutter, const Crop *crop, float *heat) {
+    cutter_feed(cutter, crop, &p->pixels, p->plan, p->input);
     plan_run(p->plan);
     plan_read(p->plan, p->heat, F32, heat);
 }
@@ -148,17 +141,18 @@ static void fill_person(Person *person, const Pose2d *p, const CropBox *box, flo
     person->flags |= PERSON_HAS_KEYPOINTS;
 }
 
-static void run_batch(Pose2d *p, const Image *photo, Person *const *people, int count, Crop *crop) {
+/* A batch that is not full repeats its first crop. */
+static void run_batch(Pose2d *p, Cutter *cutter, Person *const *people, int count, Crop *crop) {
     int height = p->pixels.out_h, width = p->pixels.out_w;
     size_t size = shape_size(p->heat->shape) / (size_t)p->batch;
-    for (int i = 0; i < count; i++) {
-        CropBox box = crop_pose_box(people[i]->box, (double)width / height);
+    for (int i = 0; i < p->batch; i++) {
+        CropBox box = crop_pose_box(people[i < count ? i : 0]->box, (double)width / height);
         crop[i] = crop_around(&box, height, width);
     }
-    run_network(p, photo, crop, count, p->heatmaps);
+    run_network(p, cutter, crop, p->heatmaps);
     if (p->flip) {
-        for (int i = 0; i < count; i++) crop[i] = crop_mirrored(&crop[i], width);
-        run_network(p, photo, crop, count, p->mirrored);
+        for (int i = 0; i < p->batch; i++) crop[i] = crop_mirrored(&crop[i], width);
+        run_network(p, cutter, crop, p->mirrored);
     }
     for (int i = 0; i < count; i++) {
         CropBox box = crop_pose_box(people[i]->box, (double)width / height);
@@ -176,13 +170,24 @@ static int even_batch(int people, int largest) {
     return (people + runs - 1) / runs;
 }
 
-static Status run_people(Pose2d *p, const Image *photo, Person *const *people, int count,
-                         Crop *crop) {
+/* Fewer people a run where memory is short. */
+static Status make_plan_that_fits(Pose2d *p, int people) {
+    int batch = even_batch(people, p->largest_batch);
+    Status status = make_plan(p, batch);
+    while (status == ERR_MEMORY && batch > 1) {
+        p->largest_batch = (batch + 1) / 2;
+        batch = even_batch(people, p->largest_batch);
+        status = make_plan(p, batch);
+    }
+    return status;
+}
+
+static Status run_people(Pose2d *p, Cutter *cutter, Person *const *people, int count, Crop *crop) {
     if (!count) return OK;
-    TRY(make_plan(p, even_batch(count, p->largest_batch)));
+    TRY(make_plan_that_fits(p, count));
     for (int first = 0; first < count; first += p->batch) {
         int left = count - first;
-        run_batch(p, photo, people + first, left < p->batch ? left : p->batch, crop);
+        run_batch(p, cutter, people + first, left < p->batch ? left : p->batch, crop);
         log_progress("pose: %d of %d people", left < p->batch ? count : first + p->batch, count);
     }
     log_progress_end();
@@ -199,7 +204,10 @@ Status pose2d_run(Pose2d *p, const Image *photo, Crowd *crowd) {
     if (count < crowd->count)
         log_info("pose: %d of %d boxes are empty or out of range and get no keypoints",
                  crowd->count - count, crowd->count);
-    Status status = run_people(p, photo, people, count, crop);
+    Cutter *cutter = NULL;
+    Status status = cutter_new(photo, params_backend(p->params), 0, &cutter);
+    if (status == OK) status = run_people(p, cutter, people, count, crop);
+    cutter_free(cutter);
     free(people);
     free(crop);
     return status;

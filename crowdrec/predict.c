@@ -13,19 +13,28 @@ struct Predictor {
     Tensor *out[OUTPUTS]; /* in the order of Prediction */
 };
 
-Status predict_new(const NetSpec *net, Params *params, int batch, Predictor **out) {
-    Predictor *p = calloc(1, sizeof *p);
-    CHECK(p, "out of memory");
+static Status make_plan(Predictor *p, const NetSpec *net, Params *params) {
     p->graph = graph_new();
-    p->batch = batch;
     Scope m = {.graph = p->graph, .params = params};
-    p->in = people_inputs(&m, batch, net->height, net->width);
+    p->in = people_inputs(&m, p->batch, net->height, net->width);
     NetOutput y = net_build(net, &m, p->in.pixels, p->in.bbox_info);
     Tensor *rotations = rot6d(&m, y.pose6d);
     Tensor *all[OUTPUTS] = {y.pose6d, y.betas, y.cam, rotations, axisangle(&m, rotations)};
     memcpy(p->out, all, sizeof all);
     PlanOptions o = {.keep = p->out, .keeps = OUTPUTS, .fix_params = true};
-    Status status = plan_new(p->graph, params_backend(params), &o, &p->plan);
+    return plan_new(p->graph, params_backend(params), &o, &p->plan);
+}
+
+Status predict_new(const NetSpec *net, Params *params, int batch, Predictor **out) {
+    Predictor *p = calloc(1, sizeof *p);
+    CHECK(p, "out of memory");
+    p->batch = batch;
+    Status status = make_plan(p, net, params);
+    while (status == ERR_MEMORY && p->batch > 1) {
+        graph_free(p->graph);
+        p->batch = (p->batch + 1) / 2;
+        status = make_plan(p, net, params);
+    }
     if (status != OK) {
         predict_free(p);
         return status;

@@ -23,7 +23,7 @@ typedef struct {
 
 typedef struct Predictor Predictor;
 
-/* batch: people per run. */
+/* batch: people per run; fewer, where memory is short. */
 Status predict_new(const NetSpec *net, Params *params, int batch, Predictor **out);
 void predict_free(Predictor *p); /* NULL is allowed */
 

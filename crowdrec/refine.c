@@ -62,7 +62,7 @@ const LossWeights *refine_recipe_weights(const RefineRecipe *recipe) { return &r
 
 typedef struct {
     Regressor *regressor;
-    const Image *photo;
+    Cutter *cutter;
     Crowd *crowd;
     RefineOptions o;
     const RefineRecipe *recipe;
@@ -72,6 +72,7 @@ typedef struct {
     int count;
     int step; /* of AdamW, from 1; goes on over groups that carry */
     double start;
+    double each; /* seconds of one iteration of this group, 0: not yet known */
 } Refiner;
 
 static double now(void) {
@@ -102,32 +103,76 @@ static void report_step(const Refiner *r, int group, int iteration, int people, 
     r->o.step(&step, r->o.context);
 }
 
+/* One group's iterations as they run. */
+typedef struct {
+    Iterator *it;
+    int group, people;
+    int total, cap; /* iterations planned, and the most that may run */
+    int done;
+    GroupStop stop;
+    const char *reason; /* why it ended, or NULL */
+} Descent;
+
+/* Iterations that will certainly run, unless the loss is not finite: nothing can end the group
+ * between them. */
+static int certain(const Refiner *r, const Descent *d) {
+    int certain = d->total - d->done + (r->recipe->until_converged ? 1 : 0);
+    if (certain > d->cap - d->done) certain = d->cap - d->done;
+    return certain > 1 ? certain : 1;
+}
+
+/* How many to run before looking at their losses; an interrupt has to be answered soon. */
+static int ahead(const Refiner *r, const Descent *d) {
+    static const double patience = 0.5; /* seconds */
+    int most = certain(r, d), wish = r->o.ahead;
+    if (!wish && iterate_apart(d->it) && r->o.time_limit <= 0 && r->each > 0)
+        wish = (int)fmin(patience / r->each, ITERATE_ROWS);
+    if (wish > ITERATE_ROWS) wish = ITERATE_ROWS;
+    return wish < 1 ? 1 : wish < most ? wish : most;
+}
+
+/* Takes note of one iteration and decides whether it was the last. */
+static void take_step(Refiner *r, Descent *d, ScheduleValue v, const IterateTerms *terms) {
+    report_step(r, d->group, d->done++, d->people, v, terms);
+    if (!r->report->iterations++) r->report->first = terms->total;
+    r->report->last = terms->total;
+    bool converged = group_stop(&d->stop, terms->total, d->total);
+    if (!isfinite(terms->total))
+        d->reason = "diverged";
+    else if (r->recipe->until_converged && converged)
+        d->reason = "converged";
+    else if (!r->recipe->until_converged && d->done >= d->total)
+        d->reason = "iterations";
+    else if (d->done >= d->cap)
+        d->reason = "cap";
+}
+
+/* Several iterations; those after one that diverged do not count. */
+static Status descend(Refiner *r, Descent *d) {
+    IterateTerms terms[ITERATE_ROWS];
+    PlanHyper hyper[ITERATE_ROWS];
+    ScheduleValue value[ITERATE_ROWS];
+    int count = ahead(r, d);
+    double begin = now();
+    for (int i = 0; i < count; i++) {
+        value[i] = schedule_at(&r->schedule, d->done + i);
+        hyper[i] = (PlanHyper){value[i].rate, value[i].decay, r->step + i + 1};
+    }
+    TRY(iterate_several(d->it, hyper, count, terms));
+    r->each = (now() - begin) / count;
+    for (int i = 0; i < count && !d->reason; i++, r->step++) take_step(r, d, value[i], &terms[i]);
+    if (!d->reason) d->reason = stopped(r);
+    return OK;
+}
+
 /* Runs one group; returns why it ended. */
 static Status iterate_group(Refiner *r, Iterator *it, int group, int people, const char **reason) {
-    int total = planned_iterations(r, group);
-    int cap = r->o.max_iterations > 0 ? r->o.max_iterations : 4 * total;
-    GroupStop stop = {0};
-    *reason = NULL;
-    for (int t = 0; !*reason; t++) {
-        ScheduleValue v = schedule_at(&r->schedule, t);
-        TRY(iterate_run(it, v.rate, v.decay, ++r->step));
-        IterateTerms terms = iterate_terms(it);
-        report_step(r, group, t, people, v, &terms);
-        if (!r->report->iterations++) r->report->first = terms.total;
-        r->report->last = terms.total;
-        bool converged = group_stop(&stop, terms.total, total);
-        if (!isfinite(terms.total))
-            *reason = "diverged";
-        else if (r->recipe->until_converged && converged)
-            *reason = "converged";
-        else if (!r->recipe->until_converged && t + 1 >= total)
-            *reason = "iterations";
-        else if (t + 1 >= cap)
-            *reason = "cap";
-        else
-            *reason = stopped(r);
-        if (r->recipe->carry && *reason) r->schedule.decay = schedule_at(&r->schedule, t + 1).decay;
-    }
+    Descent d = {.it = it, .group = group, .people = people, .total = planned_iterations(r, group)};
+    d.cap = r->o.max_iterations > 0 ? r->o.max_iterations : 4 * d.total;
+    r->each = 0;
+    while (!d.reason) TRY(descend(r, &d));
+    if (r->recipe->carry) r->schedule.decay = schedule_at(&r->schedule, d.done).decay;
+    *reason = d.reason;
     return OK;
 }
 
@@ -189,7 +234,7 @@ static Status refine_group(Refiner *r, const Group *g, int group, const char **r
     const NetSpec *net = regress_net(r->regressor);
     People people;
     TRY(start_group(r, group));
-    TRY(people_new(r->photo, r->crowd, r->index + g->first, g->end - g->first, net->height,
+    TRY(people_new(r->cutter, r->crowd, r->index + g->first, g->end - g->first, net->height,
                    net->width, &people));
     Status status = refine_people(r, &people, g, group, reason);
     people_free(&people);
@@ -212,7 +257,8 @@ static Status refine_groups(Refiner *r, Group *groups) {
 
 Status refine_run(Regressor *regressor, const Image *photo, Crowd *crowd,
                   const RefineOptions *options, RefineReport *report) {
-    Refiner r = {regressor, photo, crowd, *options, .report = report, .start = now()};
+    Refiner r = {.regressor = regressor, .crowd = crowd, .o = *options, .report = report};
+    r.start = now();
     r.recipe = options->recipe ? options->recipe : &RECIPE[0];
     *report = (RefineReport){.reason = "nobody to refine"};
     r.index = malloc(((size_t)crowd->count + 1) * sizeof *r.index);
@@ -221,7 +267,9 @@ Status refine_run(Regressor *regressor, const Image *photo, Crowd *crowd,
     unsigned needed = PERSON_HAS_BODY | PERSON_HAS_KEYPOINTS;
     for (int i = 0; i < crowd->count; i++)
         if ((crowd->person[i].flags & needed) == needed) r.index[r.count++] = i;
-    Status status = r.count ? refine_groups(&r, groups) : OK;
+    Status status = cutter_new(photo, params_backend(regress_params(regressor)), 0, &r.cutter);
+    if (status == OK && r.count) status = refine_groups(&r, groups);
+    cutter_free(r.cutter);
     free(r.index);
     free(groups);
     report->seconds = elapsed(&r);

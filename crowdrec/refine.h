@@ -37,11 +37,14 @@ typedef struct {
     int group;                  /* people per group, 0: 50; -1: all people jointly */
     double rate;                /* learning rate, 0: 1e-5 */
     double time_limit;          /* seconds for the whole photo, 0: none */
-    size_t max_mem;             /* bytes for activations, 0: three quarters of what is free */
-    Profile *profile;           /* what the iterations' steps cost is added to it; may be NULL */
+    int ahead; /* iterations that run before their losses are read, 0: about half a second's on a
+                  GPU, 1 elsewhere and with a time limit; changes no result */
+    size_t max_mem;   /* bytes for activations, 0: three quarters of what is free */
+    Profile *profile; /* what the iterations' steps cost is added to it; may be NULL */
     const volatile int
         *interrupted; /* set by a signal handler: stop after this iteration; may be NULL */
-    void (*step)(const RefineStep *step, void *context); /* after each iteration; may be NULL */
+    void (*step)(const RefineStep *step, void *context); /* once for each iteration, soon after
+                                                            it; may be NULL */
     void *context;
 } RefineOptions;
 

@@ -1,6 +1,5 @@
 #include "crowdrec/regress.h"
 
-#include "crowdrec/crop.h"
 #include "crowdrec/predict.h"
 #include "smpl/procedural.h"
 
@@ -83,11 +82,11 @@ static void fill_person(const Regressor *r, const Crowd *crowd, Person *person, 
     if (!(person->trans[2] > 0)) person->flags |= PERSON_BEHIND_CAMERA;
 }
 
-static Status regress_people(Regressor *r, const Image *photo, Crowd *crowd, const int *index,
+static Status regress_people(Regressor *r, Cutter *cutter, Crowd *crowd, const int *index,
                              int count) {
     People people;
     Prediction prediction;
-    TRY(people_new(photo, crowd, index, count, r->net.height, r->net.width, &people));
+    TRY(people_new(cutter, crowd, index, count, r->net.height, r->net.width, &people));
     Status status = predict_run(r->predictor, &people, &prediction);
     people_free(&people);
     TRY(status);
@@ -101,11 +100,13 @@ Status regress_run(Regressor *r, const Image *photo, Crowd *crowd) {
     if (!index) return fail(ERR_MEMORY, "no memory for %d people", crowd->count);
     for (int i = 0; i < crowd->count; i++)
         if (crop_usable(crowd->person[i].box)) index[count++] = i;
-    Status status = OK;
+    Cutter *cutter = NULL;
+    Status status = cutter_new(photo, params_backend(r->params), 0, &cutter);
     for (int first = 0; first < count && status == OK; first += CHUNK) {
         int some = count - first < CHUNK ? count - first : CHUNK;
-        status = regress_people(r, photo, crowd, index + first, some);
+        status = regress_people(r, cutter, crowd, index + first, some);
     }
+    cutter_free(cutter);
     free(index);
     if (status == OK) crowd_ground(crowd);
     return status;

@@ -329,12 +329,16 @@ static Status watch_photo(const MeshTask *t, Predictor *predictor, const TrainPa
         index[i] = i;
     }
     Image image;
+    Cutter *cutter = NULL;
     People people = {0};
     Prediction found = {0};
     Status status = dataset_photo(part->set, photo, &image);
     if (status == OK) {
         crowd.camera = camera_for(&part->set->photo[photo], &image);
-        status = people_new(&image, &crowd, index, n, t->spec.height, t->spec.width, &people);
+        status = cutter_new(&image, &backend_cpu, 0, &cutter);
+        if (status == OK)
+            status = people_new(cutter, &crowd, index, n, t->spec.height, t->spec.width, &people);
+        cutter_free(cutter);
         dataset_release(part->set, photo);
     }
     if (status == OK) status = predict_run(predictor, &people, &found);

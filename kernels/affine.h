@@ -9,6 +9,7 @@ typedef struct {
     AffineAttr a;
     const uint8_t *photo; /* [h,w,3] */
     int h, w;
+    int photo_h, photo_w; /* h, w unless it is a tile */
 } AffineSource;
 
 static inline AffineSource affine_source(const Call *c) {
@@ -16,6 +17,8 @@ static inline AffineSource affine_source(const Call *c) {
     s.a = *(const AffineAttr *)c->attr;
     s.photo = (const uint8_t *)c->in[0].data;
     s.h = c->in[0].shape.h, s.w = c->in[0].shape.w;
+    s.photo_h = s.a.tile.height ? s.a.tile.height : s.h;
+    s.photo_w = s.a.tile.width ? s.a.tile.width : s.w;
     return s;
 }
 
@@ -25,6 +28,7 @@ INLINE double affine_clamp(double x, double low, double high) {
 }
 
 INLINE double affine_byte(const AffineSource *s, int y, int x, int channel) {
+    y -= s->a.tile.top, x -= s->a.tile.left;
     bool inside = y >= 0 && y < s->h && x >= 0 && x < s->w;
     return inside ? s->photo[((size_t)y * (size_t)s->w + (size_t)x) * 3 + (size_t)channel]
                   : s->a.border;
@@ -32,7 +36,7 @@ INLINE double affine_byte(const AffineSource *s, int y, int x, int channel) {
 
 /* Bilinear; what reaches no pixel of the photo is border, whatever the coordinates are. */
 INLINE double affine_sample(const AffineSource *s, double x, double y, int channel) {
-    if (!(x > -1 && x < s->w && y > -1 && y < s->h)) return s->a.border;
+    if (!(x > -1 && x < s->photo_w && y > -1 && y < s->photo_h)) return s->a.border;
     int x0 = (int)floor(x), y0 = (int)floor(y);
     double fx = x - x0, fy = y - y0;
     double top =
@@ -49,6 +53,7 @@ INLINE void affine_pixel(const AffineSource *s, const REAL *map, const REAL *rec
     const AffineAttr *a = &s->a;
     int valid_h = a->valid_h ? a->valid_h : a->out_h, valid_w = a->valid_w ? a->valid_w : a->out_w;
     double scale = a->scale != 0 ? a->scale : 1;
+    row += a->first_row;
     double x = (double)map[0] * column + (double)map[1] * row + (double)map[2];
     double y = (double)map[3] * column + (double)map[4] * row + (double)map[5];
     if (rectangle) {

@@ -201,23 +201,34 @@ typedef struct {
  * photo pixel: X = m0 x + m1 y + m2, Y = m3 x + m4 y + m5), rectangle [n,1,1,4] or absent: source
  * coordinates are clamped into x0..x1, y0..y1 -> [n,out_h,out_w,3] = (p*scale - mean)/deviation,
  * bilinear; pixels outside the photo are `border`.  Rows and columns at or beyond valid_h, valid_w
- * (0: all) of a crop are `border` as well.  mean and deviation are per output channel. */
+ * (0: all) of a crop are `border` as well.  mean and deviation are per output channel.
+ * Where the image is a tile of a larger photo, which has all that the crops reach of it, `tile`
+ * says of which, and coordinates are the photo's; the numbers are the same.  first_row: the output
+ * begins with this row of the crops, valid_h is then given. */
+typedef struct {
+    int left, top, height,
+        width; /* place of the tile's first pixel; the photo's size, 0: no tile */
+} AffineTile;
 typedef struct {
     int out_h, out_w, valid_h, valid_w;
     float border, scale;         /* scale 0: 1 */
     float mean[3], deviation[3]; /* deviation 0: 1 */
     bool reverse;                /* RGB <-> BGR */
     bool round8;                 /* round the sample to a whole grey level first */
+    AffineTile tile;
+    int first_row;
 } AffineAttr;
 
 /* update: one optimiser step over the flat slabs, in place.  weights, gradients, m, v [1,1,1,size]
- * (m, v absent where unused), hyper [1,1,1,4] = learning rate, weight decay, step (1-based) and,
- * written when clip is set, the squared L2 norm of the gradient. ADAMW (Loshchilov & Hutter 2017):
- * w -= lr*wd*w; w -= lr/(1-beta1^t) * m/(sqrt(v)/sqrt(1-beta2^t) + eps). ADAM: decay is added to
- * the gradient.  SGD: m = momentum*m + g
- * + wd*w; w -= lr*m (nesterov: g + momentum*m).  AVERAGE: w += lr*(g - w), a moving average of the
- * numbers g. With clip, a gradient whose norm over all ranges is larger is scaled down to that
- * norm, and one whose norm is not finite changes nothing; INFINITY only measures. */
+ * (m, v absent where unused), hyper [rows,1,1,4] = learning rate, weight decay, step (1-based) and,
+ * written when clip is set, the squared L2 norm of the gradient; cursor [1,1,1,1] = the row in
+ * force, or absent: the first; beyond the last: the last.  ADAMW (Loshchilov & Hutter 2017): w -=
+ * lr*wd*w; w -= lr/(1-beta1^t) * m/(sqrt(v)/sqrt(1-beta2^t) + eps).  ADAM: decay is added to the
+ * gradient. SGD: m = momentum*m + g + wd*w; w -= lr*m (nesterov: g + momentum*m).  AVERAGE: w +=
+ * lr*(g - w), a moving average of the numbers g.  With clip, a gradient whose norm over all ranges
+ * is larger is scaled down to that norm, and one whose norm is not finite changes nothing; INFINITY
+ * only measures.
+ */
 typedef enum { UPDATE_ADAMW, UPDATE_ADAM, UPDATE_SGD, UPDATE_AVERAGE } UpdateKind;
 typedef struct {
     size_t offset, size;
@@ -231,5 +242,10 @@ typedef struct {
     int ranges;
     const UpdateRange *range; /* parts of the slab that have a gradient */
 } UpdateAttr;
+
+/* record: in place, cursor [1,1,1,1], history [rows,1,1,k] or absent, values x0 .. x(k-1) [1,1,1,1]
+ * each: the history's row `cursor` (beyond the last: the last) becomes the values, then the cursor
+ * goes up by one.  So what a run of many steps made is read once, at its end. */
+enum { RECORD_FIRST = 2, RECORD_MAX = 6 };
 
 #endif

@@ -36,12 +36,14 @@ static int gpu_number(const char *device) {
     return digit && sscanf(device, "cuda:%3d%n", &number, &end) == 1 && !device[end] ? number : -1;
 }
 
-static Status open_gpu(int number, Precision precision, bool deterministic, const Backend **out) {
+static Status open_gpu(int number, Precision precision, const BackendChoice *choice,
+                       const Backend **out) {
     const Plugin *plugin;
     char reason[PLUGIN_REASON];
     TRY(plugin_load(&plugin));
     if (!plugin->open(number, reason)) return fail(ERR_DEVICE, "%s", reason);
-    plugin->deterministic(deterministic);
+    plugin->deterministic(choice->deterministic);
+    plugin->tune(choice->tune || !strcmp(wish(NULL, "CROWDREC_TUNE", "0"), "1"));
     *out = &plugin->backend[precision];
     return OK;
 }
@@ -58,7 +60,7 @@ Status backend_open(const BackendChoice *choice, const Backend **out) {
     int number = any ? 0 : gpu_number(device);
     if (number < 0)
         return fail(ERR_USAGE, "device '%s' is not known, use auto, cpu, cuda or cuda:N", device);
-    Status status = open_gpu(number, precision, choice->deterministic, out);
+    Status status = open_gpu(number, precision, choice, out);
     if (status == OK || !any) return status;
     log_info("device: cpu; %s", error_reason());
     *out = cpu;

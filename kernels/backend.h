@@ -27,6 +27,7 @@ typedef struct Backend {
     const char *name;
     Precision precision;          /* of its calls; means nothing on `cpu` and `ref` */
     bool exact;                   /* convs as plain sums: no Winograd (winograd.h) on `cpu` */
+    bool on_host;                 /* its memory is the host's: photos need not be copied to it */
     size_t real_size;             /* bytes of one F32 number: 4, or 8 on `ref` */
     void *(*alloc)(size_t bytes); /* NULL when there is not enough; 64-byte aligned */
     void (*release)(void *p);
@@ -55,6 +56,7 @@ typedef struct {
                               computes in fp32 whatever is asked for. */
     bool deterministic;    /* the same bits in every run on the same device */
     bool exact;            /* convs as plain sums: no Winograd on the cpu */
+    bool tune;             /* measure engines that are not yet known, or $CROWDREC_TUNE is 1 */
 } BackendChoice;
 
 /* "auto" takes the first GPU that can be used, otherwise the cpu, and logs why.  ERR_USAGE for an

@@ -413,6 +413,17 @@ static void take_made(const Pass *p, void *made, size_t count, REAL *to, bool ad
         LAUNCH_EACH(take<REAL>, count, (const REAL *)made, to, add);
 }
 
+/* An engine's gradient of count numbers, to where it belongs.  `place` is that of data's places
+ * which the pass writes. */
+static void engine_gradient(const Run *r, const Pass *p, CudnnConvData *data, void **place,
+                            size_t count, REAL *to, bool add) {
+    const Parts *part = &r->state->part;
+    *place = p->half_out || add ? r->work + part->made : (void *)to;
+    data->workspace = r->work + part->library;
+    cudnn_conv_run(p->conv, data);
+    take_made(p, *place, count, to, add);
+}
+
 static void inputs_gradient(const Run *r, void *dz_half) {
     const Call *c = r->call;
     const Pass *p = &r->state->inputs;
@@ -422,13 +433,10 @@ static void inputs_gradient(const Run *r, void *dz_half) {
     if (p->gemm) {
         cublas_gemm_run(p->gemm, dz, w, dx, NULL, r->work + part->library);
     } else if (p->conv) {
-        void *made = p->half_out || c->add[0] ? r->work + part->made : (void *)dx;
         CudnnConvData data = {};
-        data.x = made, data.y = p->half_in ? dz_half : dz;
+        data.y = p->half_in ? dz_half : dz;
         data.w = as_read(r, p, w, shape_size(c->in[1].shape), part->w);
-        data.workspace = r->work + part->library;
-        cudnn_conv_run(p->conv, &data);
-        take_made(p, made, count, dx, c->add[0]);
+        engine_gradient(r, p, &data, &data.x, count, dx, c->add[0]);
     } else
         LAUNCH_EACH(own_inputs, count, r->g, (const REAL *)dz, (const REAL *)w, dx, c->add[0]);
 }
@@ -442,13 +450,10 @@ static void weights_gradient(const Run *r, void *dz_half) {
     if (p->gemm) {
         cublas_gemm_run(p->gemm, dz, x, dw, NULL, r->work + part->library);
     } else if (p->conv) {
-        void *made = p->half_out || c->add[1] ? r->work + part->made : (void *)dw;
         CudnnConvData data = {};
-        data.w = made, data.y = p->half_in ? dz_half : dz;
+        data.y = p->half_in ? dz_half : dz;
         data.x = as_read(r, p, x, shape_size(c->in[0].shape), part->x);
-        data.workspace = r->work + part->library;
-        cudnn_conv_run(p->conv, &data);
-        take_made(p, made, count, dw, c->add[1]);
+        engine_gradient(r, p, &data, &data.w, count, dw, c->add[1]);
     } else
         LAUNCH(own_weights, (unsigned)count, WEIGHT_THREADS, WEIGHT_THREADS * sizeof(REAL), r->g,
                (const REAL *)x, (const REAL *)dz, dw, c->add[1]);

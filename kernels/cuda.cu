@@ -141,17 +141,9 @@ static void graph_drop(void *graph) {
 
 /* --- the table --- */
 
-#define FORWARD(name) CUDA(name##_forward), NULL, NULL, NULL
-#define PLAIN(name) CUDA(name##_forward), CUDA(name##_backward), NULL, NULL
-#define FORWARD_PREPARED(name) CUDA(name##_forward), NULL, CUDA(name##_prepare), CUDA(name##_drop)
-#define PREPARED(name) \
-    CUDA(name##_forward), CUDA(name##_backward), CUDA(name##_prepare), CUDA(name##_drop)
-
-#define OP(name, Attr, n_in, n_out, grads, reads, kernels) {kernels(name)},
 static const OpKernels row[OP_COUNT] = {
-#include "kernels/ops.def"
+#include "kernels/table.def"
 };
-#undef OP
 
 static Backend backend[PRECISIONS];
 
@@ -268,6 +260,7 @@ static const char *built_for(void) {
 
 extern "C" {
 extern __attribute__((visibility("default"))) const Plugin crowdrec_cuda;
-const Plugin crowdrec_cuda = {PLUGIN_INTERFACE,         built_for, open_device, describe_device,
-                              cudnn_conv_deterministic, backend};
+const Plugin crowdrec_cuda = {
+    PLUGIN_INTERFACE,         built_for,       open_device, describe_device,
+    cudnn_conv_deterministic, cudnn_conv_tune, backend};
 }

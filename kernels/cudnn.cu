@@ -3,6 +3,7 @@
 
 extern "C" {
 #include "kernels/cudnn_conv.h"
+#include "kernels/engines.h"
 }
 
 #include <cudnn.h>
@@ -27,7 +28,8 @@ struct CudnnConv {
 
 static cudnnHandle_t the_handle;
 static CudnnConv *known;
-static bool deterministic;
+static bool deterministic, tuning;
+static Engines *engines;
 
 void cudnn_conv_deterministic(bool on) { deterministic = on; }
 
@@ -258,7 +260,8 @@ static unsigned forbidden_notes(Precision precision) {
     return mask;
 }
 
-static bool is_allowed(Build *b, Desc config, Precision precision) {
+/* Whether an engine may be taken, and its number in the library, -1 if it has none. */
+static bool is_allowed(Build *b, Desc config, Precision precision, int64_t *number) {
     Desc engine = make(b, CUDNN_BACKEND_ENGINE_DESCRIPTOR);
     cudnnBackendNumericalNote_t note[NOTES];
     int64_t count = 0;
@@ -270,6 +273,9 @@ static bool is_allowed(Build *b, Desc config, Precision precision) {
         b->status = cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE,
                                              CUDNN_TYPE_NUMERICAL_NOTE, NOTES, &count, note);
     for (int i = 0; i < count && !b->status; i++) mask |= 1u << note[i];
+    if (b->status || cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX,
+                                              CUDNN_TYPE_INT64, 1, &count, number))
+        *number = -1;
     return !b->status && !(mask & forbidden_notes(precision));
 }
 
@@ -305,31 +311,189 @@ static int64_t suggestions(Build *b, Desc graph, cudnnBackendHeurMode_t mode,
     return b->status ? 0 : count;
 }
 
-/* The first allowed engine that accepts the graph.  A failed look at one says nothing of others. */
-static Desc choose(Desc graph, const CudnnConvKey *k, cudnnBackendHeurMode_t mode,
-                   int64_t *workspace) {
+/* The heuristic's lists, the better first. */
+static const cudnnBackendHeurMode_t LIST[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
+enum { LISTS = sizeof LIST / sizeof *LIST };
+
+/* An engine made ready. */
+typedef struct {
+    Desc plan;
+    int64_t workspace;
+    EngineChoice choice;
+} Candidate;
+
+/* The first `limit` allowed engines of a list that accept the graph, from place `first` on.  A
+ * failed look at one says nothing of others. */
+static int candidates(Desc graph, const CudnnConvKey *k, int list, int first, int limit,
+                      Candidate *out) {
     Build b = {};
-    Desc config[CHOICES], plan = NULL;
-    int64_t count = suggestions(&b, graph, mode, config);
-    for (int64_t i = 0; i < count && !plan; i++) {
+    Desc config[CHOICES];
+    int64_t count = suggestions(&b, graph, LIST[list], config), number = 0;
+    int found = 0;
+    for (int i = first; i < count && found < limit; i++) {
         Build look = {};
-        if (is_allowed(&look, config[i], k->precision)) plan = plan_of(config[i], workspace);
+        Candidate *c = &out[found];
+        c->plan = is_allowed(&look, config[i], k->precision, &number)
+                      ? plan_of(config[i], &c->workspace)
+                      : NULL;
+        c->choice.list = list, c->choice.place = i, c->choice.engine = number;
+        found += c->plan != NULL;
         destroy(&look);
     }
     destroy(&b);
-    return plan;
+    return found;
+}
+
+static cudnnStatus_t execute(const CudnnConvKey *k, Desc plan, const CudnnConvData *data) {
+    int64_t id[] = {ID_X, ID_W, ID_Y, ID_B, ID_R};
+    void *address[] = {data->x, data->w, data->y, data->b, data->r};
+    int count = 3;
+    if (k->has_bias) count++;
+    if (k->has_residual) id[count] = ID_R, address[count++] = data->r;
+    Build b = {};
+    Desc pack = make(&b, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
+    set(&b, pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, count, id);
+    set(&b, pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, count, address);
+    set(&b, pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &data->workspace);
+    finalized(&b, pack);
+    if (!b.status) b.status = cudnnBackendExecute(the_handle, plan, pack);
+    destroy(&b);
+    return b.status;
+}
+
+/* --- measuring --- */
+
+enum { TRIALS = 8, ROUNDS = 3, RUNS = 5 };
+
+/* Numbers to measure on, all 0.0115 as float and as bfloat16; NULL without memory for them. */
+static char *trial_memory(const CudnnConvKey *k, CudnnConvData *data) {
+    const size_t sizes[] = {shape_size(k->x), shape_size(k->w), shape_size(k->y), (size_t)k->w.n,
+                            k->has_residual ? shape_size(k->y) : 0};
+    void **part[] = {&data->x, &data->w, &data->y, &data->b, &data->r};
+    size_t at[5], total = 0;
+    for (int i = 0; i < 5; i++) {
+        at[i] = total;
+        total += (sizes[i] * sizeof(REAL) + CUDA_ALIGN - 1) / CUDA_ALIGN * CUDA_ALIGN;
+    }
+    void *memory = NULL;
+    if (cudaMalloc(&memory, total + (size_t)LARGEST_WORKSPACE) != cudaSuccess) {
+        (void)cudaGetLastError();
+        return NULL;
+    }
+    if (cudaMemsetAsync(memory, 0x3c, total, cuda_stream()) != cudaSuccess)
+        (void)cudaGetLastError();
+    for (int i = 0; i < 5; i++) *part[i] = (char *)memory + at[i];
+    data->workspace = (char *)memory + total;
+    return (char *)memory;
+}
+
+/* The best round's microseconds a run; INFINITY for an engine that does not run. */
+static double measure(const CudnnConvKey *k, const Candidate *c, const CudnnConvData *data,
+                      cudaEvent_t begin, cudaEvent_t end) {
+    double best = INFINITY;
+    bool runs = !execute(k, c->plan, data); /* the first run may load code */
+    for (int round = 0; round < ROUNDS && runs; round++) {
+        float milliseconds = 0;
+        runs = cudaEventRecord(begin, cuda_stream()) == cudaSuccess;
+        for (int i = 0; i < RUNS && runs; i++) runs = !execute(k, c->plan, data);
+        runs = runs && cudaEventRecord(end, cuda_stream()) == cudaSuccess &&
+               cudaEventSynchronize(end) == cudaSuccess &&
+               cudaEventElapsedTime(&milliseconds, begin, end) == cudaSuccess;
+        if (runs && milliseconds * 1e3 / RUNS < best) best = milliseconds * 1e3 / RUNS;
+    }
+    if (!runs) (void)cudaGetLastError();
+    return runs ? best : INFINITY;
+}
+
+/* Which of them is the fastest; the heuristic's first where they cannot be measured. */
+static int fastest(const CudnnConvKey *k, Candidate *c, int count) {
+    CudnnConvData data = {};
+    cudaEvent_t begin = NULL, end = NULL;
+    char *memory = trial_memory(k, &data);
+    int best = 0;
+    if (memory && cudaEventCreate(&begin) == cudaSuccess && cudaEventCreate(&end) == cudaSuccess)
+        for (int i = 0; i < count; i++) {
+            c[i].choice.microseconds = measure(k, &c[i], &data, begin, end);
+            if (c[i].choice.microseconds < c[best].choice.microseconds) best = i;
+        }
+    if (begin) cudaEventDestroy(begin);
+    if (end) cudaEventDestroy(end);
+    if (memory) cudaFree(memory);
+    return best;
+}
+
+void cudnn_conv_tune(bool on) {
+    tuning = on;
+    if (!on || engines) return;
+    char scope[512];
+    int device = 0;
+    cudaDeviceProp gpu;
+    if (cudaGetDevice(&device) != cudaSuccess ||
+        cudaGetDeviceProperties(&gpu, device) != cudaSuccess) {
+        (void)cudaGetLastError();
+        tuning = false;
+        return;
+    }
+    snprintf(scope, sizeof scope, "%s, cuDNN %s", gpu.name, cudnn_conv_version());
+    engines = engines_open(scope);
+}
+
+static void key_text(const CudnnConvKey *k, char text[ENGINES_KEY]) {
+    static const char *const pass[] = {"forward", "inputs", "weights"};
+    static const char *const precision[PRECISIONS] = {"tf32", "fp32", "bf16"};
+    snprintf(text, ENGINES_KEY,
+             "%s %s x %d,%d,%d,%d w %d,%d,%d,%d stride %d pad %d dilation %d act %d %g bias %d "
+             "residual %d half %d deterministic %d",
+             pass[k->pass], precision[k->precision], k->x.n, k->x.h, k->x.w, k->x.c, k->w.n, k->w.h,
+             k->w.w, k->w.c, k->stride, k->pad, k->dilation, (int)k->act, (double)k->slope,
+             k->has_bias, k->has_residual, k->half_out, deterministic);
+}
+
+/* What an earlier run found to be the fastest, if the library still lists it there. */
+static bool remembered(Desc graph, const CudnnConvKey *k, const char *text, Candidate *out) {
+    EngineChoice choice;
+    if (!engines_find(engines, text, &choice) || choice.list >= LISTS) return false;
+    if (!candidates(graph, k, choice.list, choice.place, 1, out)) return false;
+    if (out->choice.place == choice.place && out->choice.engine == choice.engine) return true;
+    cudnnBackendDestroyDescriptor(out->plan);
+    return false;
+}
+
+/* The first candidate becomes the fastest, and is remembered; the others go. */
+static void keep_fastest(const CudnnConvKey *k, const char *text, Candidate *c, int count) {
+    int best = fastest(k, c, count);
+    Candidate kept = c[best];
+    for (int i = 0; i < count; i++)
+        if (i != best) cudnnBackendDestroyDescriptor(c[i].plan);
+    c[0] = kept;
+    if (kept.choice.microseconds > 0 && kept.choice.microseconds < INFINITY)
+        engines_keep(engines, text, &kept.choice);
+}
+
+static void choose(Desc graph, CudnnConv *conv) {
+    const CudnnConvKey *k = &conv->key;
+    Candidate c[TRIALS] = {};
+    char text[ENGINES_KEY];
+    int count = 0;
+    key_text(k, text);
+    if (tuning && remembered(graph, k, text, &c[0])) {
+        conv->plan = c[0].plan, conv->workspace = c[0].workspace;
+        return;
+    }
+    for (int list = 0; list < LISTS && !count; list++)
+        count = candidates(graph, k, list, 0, tuning ? (int)TRIALS : 1, c);
+    if (tuning && count) keep_fastest(k, text, c, count);
+    if (count) conv->plan = c[0].plan, conv->workspace = c[0].workspace;
 }
 
 static CudnnConv *conv_new(const CudnnConvKey *key) {
-    static const cudnnBackendHeurMode_t mode[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
     CudnnConv *conv = (CudnnConv *)calloc(1, sizeof *conv);
     CHECK(conv, "out of memory");
     conv->key = *key;
     conv->deterministic = deterministic;
     Build b = {};
     Desc graph = operation_graph(&b, key);
-    for (int i = 0; i < 2 && !b.status && !conv->plan; i++)
-        conv->plan = choose(graph, key, mode[i], &conv->workspace);
+    if (!b.status) choose(graph, conv);
     destroy(&b);
     return conv;
 }
@@ -349,18 +513,6 @@ const CudnnConv *cudnn_conv_find(const CudnnConvKey *key) {
 size_t cudnn_conv_workspace(const CudnnConv *conv) { return (size_t)conv->workspace; }
 
 void cudnn_conv_run(const CudnnConv *conv, const CudnnConvData *data) {
-    int64_t id[] = {ID_X, ID_W, ID_Y, ID_B, ID_R};
-    void *address[] = {data->x, data->w, data->y, data->b, data->r};
-    int count = 3;
-    if (conv->key.has_bias) count++;
-    if (conv->key.has_residual) id[count] = ID_R, address[count++] = data->r;
-    Build b = {};
-    Desc pack = make(&b, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
-    set(&b, pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, count, id);
-    set(&b, pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, count, address);
-    set(&b, pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &data->workspace);
-    finalized(&b, pack);
-    if (!b.status) b.status = cudnnBackendExecute(the_handle, conv->plan, pack);
-    destroy(&b);
-    if (b.status) cuda_broken("cudnn", cudnnGetErrorString(b.status));
+    cudnnStatus_t status = execute(&conv->key, conv->plan, data);
+    if (status) cuda_broken("cudnn", cudnnGetErrorString(status));
 }

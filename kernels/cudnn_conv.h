@@ -6,8 +6,9 @@
  *     if (conv) cudnn_conv_run(conv, &(CudnnConvData){x, w, y, b, r, workspace});
  *
  * The engine for a key is chosen once a process, by cuDNN's heuristics, among those that keep the
- * key's precision.  A build without cuDNN, and a shape that no engine takes, get NULL: the caller
- * then runs own kernels.
+ * key's precision.  When tuning the heuristics' first few are measured, and the fastest is
+ * remembered for later runs (engines.h).  A build without cuDNN, and a shape that no engine takes,
+ * get NULL: the caller then runs own kernels.
  */
 #ifndef KERNELS_CUDNN_CONV_H
 #define KERNELS_CUDNN_CONV_H
@@ -41,6 +42,10 @@ void cudnn_conv_run(const CudnnConv *conv, const CudnnConvData *data);
 
 /* From now on only engines that give the same bits in every run. */
 void cudnn_conv_deterministic(bool on);
+
+/* From now on engines of new keys are measured, or taken from what an earlier run measured on this
+ * device.  Needs cudnn_conv_open. */
+void cudnn_conv_tune(bool on);
 
 /* Makes the library ready on the present device; why it cannot be used, NULL if it can. */
 const char *cudnn_conv_open(void);

@@ -1,24 +1,13 @@
 /* loss: the rows of loss.def, each element times its weight. */
 #include "kernels/broadcast.cuh"
 
-static __device__ REAL value_of(LossAttr a, REAL p, REAL t) {
+/* A row's value, or its derivative by p. */
+static __device__ REAL row_of(LossAttr a, REAL p, REAL t, bool derivative) {
     REAL d = p - t, m = fabs(d), beta = a.beta;
     switch (a.kind) {
 #define LOSS(NAME, value, slope) \
     case LOSS_##NAME:            \
-        return value;
-#include "kernels/loss.def"
-#undef LOSS
-    }
-    return 0;
-}
-
-static __device__ REAL slope_of(LossAttr a, REAL p, REAL t) {
-    REAL d = p - t, m = fabs(d), beta = a.beta;
-    switch (a.kind) {
-#define LOSS(NAME, value, slope) \
-    case LOSS_##NAME:            \
-        return slope;
+        return derivative ? (slope) : (value);
 #include "kernels/loss.def"
 #undef LOSS
     }
@@ -51,7 +40,7 @@ template <int N> static __global__ void loss_values(size_t count, Loss loss, REA
         Pack<N> p = pack_load<N>(loss.prediction, i), t = pack_load<N>(loss.target, i);
         Pack<N> weight = broadcast_load<N>(loss.w, 0, loss.weight, i);
         for (int l = 0; l < N; l++)
-            p.v[l] = value_of(loss.a, p.v[l], t.v[l]) * (loss.weight ? weight.v[l] : 1);
+            p.v[l] = row_of(loss.a, p.v[l], t.v[l], false) * (loss.weight ? weight.v[l] : 1);
         pack_put<N>(y, i, p, false);
     }
 }
@@ -65,7 +54,7 @@ static __global__ void loss_gradients(size_t count, Loss loss, const REAL *__res
         Pack<N> p = pack_load<N>(loss.prediction, i), t = pack_load<N>(loss.target, i);
         Pack<N> weight = broadcast_load<N>(loss.w, 0, loss.weight, i), d = pack_load<N>(dy, i);
         for (int l = 0; l < N; l++) {
-            d.v[l] *= (loss.weight ? weight.v[l] : 1) * slope_of(loss.a, p.v[l], t.v[l]);
+            d.v[l] *= (loss.weight ? weight.v[l] : 1) * row_of(loss.a, p.v[l], t.v[l], true);
             t.v[l] = -d.v[l];
         }
         if (dp) pack_put<N>(dp, i, d, add_p);

@@ -18,7 +18,8 @@
 enum { PLUGIN_REASON = 512 };
 
 /* Changes when the structs that both sides share change size. */
-#define PLUGIN_INTERFACE ((size_t)OP_COUNT << 32 | sizeof(Backend) << 16 | sizeof(Call))
+#define PLUGIN_INTERFACE \
+    ((size_t)OP_COUNT << 48 | sizeof(Plugin) << 32 | sizeof(Backend) << 16 | sizeof(Call))
 
 typedef struct {
     size_t interface;               /* PLUGIN_INTERFACE of the headers it was compiled with */
@@ -29,6 +30,7 @@ typedef struct {
 
     const char *(*device)(void); /* "cuda:0: NVIDIA H200, sm_90, 139.8 GiB, 138.2 GiB free" */
     void (*deterministic)(bool on);
+    void (*tune)(bool on);  /* engines are measured once and remembered (engines.h) */
     const Backend *backend; /* [PRECISIONS], usable after open */
 } Plugin;
 

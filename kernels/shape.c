@@ -303,7 +303,18 @@ static void shape_update(const UpdateAttr *a, const Rule *r) {
     need_shape(r, 1, r->in[0].shape);
     need_optional(r, 2, r->in[0].shape);
     need_optional(r, 3, r->in[0].shape);
-    need_shape(r, 4, vector(4));
+    need_shape(r, 4, (Shape){r->in[4].shape.n, 1, 1, 4});
+    need_optional(r, 5, vector(1));
+}
+
+static void shape_record(const NoAttr *a, const Rule *r) {
+    (void)a;
+    int values = 0;
+    while (values < RECORD_MAX && !absent(&r->in[RECORD_FIRST + values]))
+        need_shape(r, RECORD_FIRST + values++, vector(1));
+    need_shape(r, 0, vector(1));
+    need_optional(r, 1, (Shape){r->in[1].shape.n, 1, 1, values});
+    NEED(!values || !absent(&r->in[1]), "%d values without a history", values);
 }
 
 void op_shape(OpKind kind, const void *attr, const Tensor *in, Tensor *out, const char *where) {

@@ -38,16 +38,9 @@ static size_t free_memory(void) {
     return (size_t)kib << 10;
 }
 
-#define FORWARD(name) .forward = KERNEL(name##_forward)
-#define PLAIN(name) FORWARD(name), .backward = KERNEL(name##_backward)
-#define FORWARD_PREPARED(name) \
-    FORWARD(name), .prepare = KERNEL(name##_prepare), .drop = KERNEL(name##_drop)
-#define PREPARED(name) FORWARD_PREPARED(name), .backward = KERNEL(name##_backward)
-
-#define HOST                                                                                 \
-    .real_size = sizeof(REAL), .alloc = alloc, .release = free, .write = copy, .read = copy, \
-    .fill = fill, .sync = wait_for_nothing, .free_memory = free_memory
-#define OP(name, Attr, n_in, n_out, grads, reads, kernels) [OP_##name] = {kernels(name)},
+#define HOST                                                                                    \
+    .on_host = true, .real_size = sizeof(REAL), .alloc = alloc, .release = free, .write = copy, \
+    .read = copy, .fill = fill, .sync = wait_for_nothing, .free_memory = free_memory
 
 const Backend KERNEL(backend) = {
 #ifdef KERNEL_DOUBLE
@@ -58,7 +51,7 @@ const Backend KERNEL(backend) = {
     HOST,
     .op =
         {
-#include "kernels/ops.def"
+#include "kernels/table.def"
         },
 };
 
@@ -69,7 +62,7 @@ const Backend backend_cpu_exact = {
     HOST,
     .op =
         {
-#include "kernels/ops.def"
+#include "kernels/table.def"
         },
 };
 #endif

@@ -12,9 +12,9 @@ typedef struct {
 /* The learning rate and the step's number lie on the device, so that a captured step can be run
  * again. */
 static __global__ void update_part(size_t count, UpdateAttr a, const REAL *__restrict__ hyper,
-                                   Slabs p) {
+                                   int rows, const REAL *__restrict__ cursor, Slabs p) {
     __shared__ UpdateStep step;
-    if (threadIdx.x == 0) step = update_step(&a, hyper);
+    if (threadIdx.x == 0) step = update_step(&a, hyper + 4 * update_row(cursor, rows));
     __syncthreads();
     if (step.scale == 0) return;
     EACH(i, count) {
@@ -27,9 +27,11 @@ static __global__ void update_part(size_t count, UpdateAttr a, const REAL *__res
     }
 }
 
-/* Adds the squares of one part's gradient to *squares; one block, so that the order is fixed. */
+/* Adds the squares of one part's gradient to the row in force; one block, so that the order is
+ * fixed. */
 static __global__ void update_norm(size_t count, bool first, const REAL *__restrict__ g,
-                                   REAL *squares) {
+                                   REAL *hyper, int rows, const REAL *__restrict__ cursor) {
+    REAL *squares = hyper + 4 * update_row(cursor, rows) + 3;
     double sum = 0;
     for (size_t i = threadIdx.x; i < count; i += SUM_THREADS) sum += (double)g[i] * g[i];
     sum = sum_block(sum);
@@ -42,12 +44,12 @@ void CUDA(update_forward)(const Call *c) {
     REAL *m = cuda_data(&c->in[2]), *v = cuda_data(&c->in[3]);
     for (int r = 0; r < a->ranges && a->clip > 0; r++)
         LAUNCH(update_norm, 1, SUM_THREADS, 0, a->range[r].size, r == 0, g + a->range[r].offset,
-               cuda_data(&c->in[4]) + 3);
+               cuda_data(&c->in[4]), c->in[4].shape.n, cuda_data(&c->in[5]));
     for (int r = 0; r < a->ranges; r++) {
         size_t at = a->range[r].offset, size = a->range[r].size;
         Slabs part = {w + at, m ? m + at : NULL, v ? v + at : NULL, g + at};
         if (size)
             LAUNCH(update_part, cuda_blocks(size), EACH_THREADS, 0, size, *a, cuda_data(&c->in[4]),
-                   part);
+                   c->in[4].shape.n, cuda_data(&c->in[5]), part);
     }
 }

@@ -1,4 +1,4 @@
-/* The optimisers for one number, in C and in CUDA. */
+/* The optimisers for one number, and the cursor that says which step it is, in C and in CUDA. */
 #ifndef KERNELS_UPDATE_H
 #define KERNELS_UPDATE_H
 
@@ -24,6 +24,13 @@ INLINE double update_scale(const UpdateAttr *a, const REAL *hyper) {
     return norm > (double)a->clip ? (double)a->clip / norm : 1;
 }
 
+/* The row in force of a table with `rows` rows; cursor may be NULL. */
+INLINE size_t update_row(const REAL *cursor, int rows) {
+    if (!cursor || !(*cursor > 0)) return 0;
+    return *cursor < (REAL)rows ? (size_t)*cursor : (size_t)rows - 1;
+}
+
+/* hyper: the row in force. */
 INLINE UpdateStep update_step(const UpdateAttr *a, const REAL *hyper) {
     double beta1 = a->beta1 != 0 ? a->beta1 : 0.9, beta2 = a->beta2 != 0 ? a->beta2 : 0.999;
     double lr = hyper[0], decay = hyper[1], t = hyper[2];

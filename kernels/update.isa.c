@@ -3,7 +3,8 @@
 
 VECTOR_INLINE void adam(const UpdateStep *s, float *w, const float *g, float *m, float *v,
                         int lanes) {
-    Vector old = vector_load(w, lanes), gradient = vector_load(g, lanes) + s->decay * old;
+    Vector old = vector_load(w, lanes),
+           gradient = s->scale * vector_load(g, lanes) + s->decay * old;
     Vector mean = s->beta1 * vector_load(m, lanes) + s->rest1 * gradient;
     Vector square = s->beta2 * vector_load(v, lanes) + s->rest2 * gradient * gradient;
     vector_store(m, mean, lanes);

@@ -110,6 +110,19 @@ static double hyper_value(uint64_t stream, size_t i) {
     return hyper[i % 4];
 }
 
+/* Rows of a schedule that are far apart. */
+static double schedule_value(uint64_t stream, size_t i) {
+    const double row[] = {0.01 * (double)(1 + i / 4), 0.1, (double)(1 + i / 4), 0};
+    (void)stream;
+    return row[i % 4];
+}
+
+/* The third row. */
+static double cursor_value(uint64_t stream, size_t i) {
+    (void)stream, (void)i;
+    return 2;
+}
+
 #define OP(name, Attr, n_in, n_out, grads, reads, kernels) typedef Attr Attr_##name;
 #include "kernels/ops.def"
 #undef OP

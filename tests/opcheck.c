@@ -137,7 +137,10 @@ static Problem problem_make(Arena *arena, const OpCase *c) {
 
 /* Inputs that an op changes in place. */
 static unsigned changed(OpKind op) {
-    return op == OP_batchnorm ? IN(3) | IN(4) : op == OP_update ? IN(0) | IN(2) | IN(3) | IN(4) : 0;
+    return op == OP_batchnorm ? IN(3) | IN(4)
+           : op == OP_update  ? IN(0) | IN(2) | IN(3) | IN(4)
+           : op == OP_record  ? IN(0) | IN(1)
+                              : 0;
 }
 
 /* A Call and the memory behind it. */

@@ -254,6 +254,37 @@ static void frozen_parameters_stay(void **state) {
     net_free(&n);
 }
 
+/* Three steps whose losses are read together, against three that are looked at one by one. */
+static void a_schedule_runs_without_a_look(void **state) {
+    (void)state;
+    enum { RUNS = 3 };
+    static const UpdateAttr adamw = {.kind = UPDATE_ADAMW};
+    static const PlanHyper hyper[RUNS] = {{1e-2, 0.01, 1}, {3e-3, 0.02, 2}, {1e-3, 0, 3}};
+    double loss[2][RUNS][2], weight[2][512];
+    for (int together = 0; together < 2; together++) {
+        Net n = net_new(&backend_cpu, false);
+        fill_params(n.params);
+        Tensor *record[] = {n.loss, n.loss};
+        PlanOptions o = {.update = &adamw, .record = record, .records = 2, .rows = RUNS + 1};
+        Plan *plan = plan_of(&n, o);
+        if (together) {
+            plan_schedule(plan, hyper, RUNS);
+            for (int i = 0; i < RUNS; i++) plan_run(plan);
+            plan_history(plan, RUNS, loss[1][0]);
+        }
+        for (int i = 0; i < RUNS && !together; i++) {
+            plan_hyper(plan, hyper[i].learning_rate, hyper[i].weight_decay, hyper[i].step);
+            loss[0][i][0] = loss[0][i][1] = loss_of(plan, &n);
+        }
+        params_get(n.params, params_find(n.params, "layer1.conv1.weight"), weight[together]);
+        plan_free(plan);
+        net_free(&n);
+    }
+    assert_memory_equal(loss[0], loss[1], sizeof loss[0]);
+    assert_true(loss[0][0][0] != loss[0][1][0] && loss[0][1][0] != loss[0][2][0]);
+    assert_true(weight[0][0] == weight[1][0]);
+}
+
 static void parameters_round_trip(void **state) {
     (void)state;
     Net n = net_new(&backend_cpu, false), other = net_new(&backend_ref, false);
@@ -331,6 +362,7 @@ int main(void) {
         cmocka_unit_test(plan_shares_memory),
         cmocka_unit_test(blocks_never_overlap),
         cmocka_unit_test(frozen_parameters_stay),
+        cmocka_unit_test(a_schedule_runs_without_a_look),
         cmocka_unit_test(parameters_round_trip),
         cmocka_unit_test(schedules_match_reference),
     };

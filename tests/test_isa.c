@@ -258,7 +258,8 @@ static void deep_check(const Deep *d) {
     depthwise_forward_cpu(&r.g, &c, r.workspace, r.y);
     deep_close("y", r.y, y, out, NULL);
     c.dout[0].data = r.r, c.din[0].data = r.dx, c.din[1].data = r.dw;
-    depthwise_backward_cpu(&r.g, &c, r.workspace);
+    depthwise_input_gradient_cpu(&r.g, &c, r.workspace);
+    depthwise_weight_gradient_cpu(&r.g, &c, r.workspace);
     deep_close("dx", r.dx, dx, in, d->add ? dx_before : NULL);
     deep_close("dw", r.dw, dw, weights, d->add ? dw_before : NULL);
     free(y), free(dx), free(dw), free(dx_before), free(dw_before);

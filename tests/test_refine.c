@@ -1,6 +1,6 @@
 /* Refinement as a whole: the reference's trajectories (every loss term, rate, decay, translation,
- * the change of the weights, final bodies), groups that carry on, and the exact two-pass gradient.
- */
+ * the change of the weights, final bodies), groups that carry on, the exact two-pass gradient, and
+ * iterations whose losses are read together. */
 #include "tests/support.h"
 
 #include "autograd/schedule.h"
@@ -307,11 +307,131 @@ static void two_passes_are_exact(void **state) {
     world_free(&w);
 }
 
+/* --- memory that is refused --- */
+
+static size_t largest_alloc, refused_alloc; /* bytes; 0: none */
+
+static void *scarce_alloc(size_t bytes) {
+    if (bytes == refused_alloc) return NULL;
+    if (bytes > largest_alloc) largest_alloc = bytes;
+    return backend_cpu.alloc(bytes);
+}
+
+/* An estimate that comes out too low is answered with fewer people a pass. */
+static void refused_memory_makes_smaller_passes(void **state) {
+    (void)state;
+    Backend scarce = backend_cpu;
+    World w = {.people = fixture_people()};
+    People two = some_people(&w.people, 0, 2);
+    scarce.alloc = scarce_alloc;
+    if (net_open("rule:cliff_res50:1", &scarce, &w.net, &w.params) != OK ||
+        body_load(support_fixture("fixtures_body/smpl/body_stored.npz"), NULL, &w.body) != OK)
+        fail_msg("%s", error_reason());
+    assert_true(params_gradients(w.params) && params_moment(w.params, 0) &&
+                params_moment(w.params, 1));
+    largest_alloc = 0;
+    Iterator *it = iterator_of(&w, &two, 0);
+    assert_int_equal(iterate_micro(it), 2);
+    iterate_free(it);
+    refused_alloc = largest_alloc;
+    it = iterator_of(&w, &two, 0);
+    assert_int_equal(iterate_micro(it), 1);
+    assert_int_equal(iterate_run(it, 1e-6, 0.01, 1), OK);
+    assert_true(isfinite(iterate_terms(it).total));
+    iterate_free(it);
+    refused_alloc = 0;
+    people_free(&two);
+    world_free(&w);
+}
+
+/* --- how far ahead of the host the iterations run --- */
+
+enum { AHEAD_STEPS = 8 };
+
+typedef struct {
+    RefineStep step[AHEAD_STEPS];
+    int steps;
+    RefineReport report;
+    Person person[2];
+} Refined;
+
+static void keep_step(const RefineStep *step, void *context) {
+    Refined *r = context;
+    assert_true(r->steps < AHEAD_STEPS);
+    r->step[r->steps] = *step;
+    r->step[r->steps++].seconds = 0;
+}
+
+/* Two people in a grey photo, whose keypoints are not where their bodies are. */
+static Crowd two_people(void) {
+    Crowd crowd = {.width = 320, .height = 240, .camera = {400, 160, 120, "--focal-px"}};
+    for (int i = 0; i < 2; i++) {
+        Person *p = crowd_add(&crowd);
+        const float box[] = {40 + 120.f * (float)i, 30, 120 + 120.f * (float)i, 220};
+        memcpy(p->box, box, sizeof box);
+        for (int j = 0; j < CROWD_KEYPOINTS; j++) {
+            p->keypoints[j][0] = box[0] + 3 * (float)j, p->keypoints[j][1] = 40 + 6 * (float)j;
+            p->keypoints[j][2] = 0.9f;
+        }
+        p->flags |= PERSON_HAS_KEYPOINTS;
+    }
+    return crowd;
+}
+
+static Refined refined(Regressor *regressor, const Image *photo, RefineOptions o) {
+    Refined r = {0};
+    Crowd crowd = two_people();
+    o.step = keep_step, o.context = &r;
+    if (regress_reset(regressor) != OK || regress_run(regressor, photo, &crowd) != OK ||
+        refine_run(regressor, photo, &crowd, &o, &r.report) != OK)
+        fail_msg("%s", error_reason());
+    r.report.seconds = 0;
+    memcpy(r.person, crowd.person, sizeof r.person);
+    crowd_free(&crowd);
+    return r;
+}
+
+/* The released recipe goes on beyond its iterations, one at a time, until it converges. */
+static void running_ahead_changes_nothing(void **state) {
+    (void)state;
+    static const struct {
+        const char *recipe, *reason;
+        double rate;
+        int iterations, cap, ran;
+    } runs[] = {{"paper", "iterations", 1e-6, 3, 0, 3},
+                {"paper", "diverged", 1e30, 3, 0, 0},
+                {"released", "converged", 1e-6, 1, 3, 3}};
+    RegressOptions r = {.backend = support_backend(), .mesh = "rule:cliff_res50:1"};
+    r.body = support_fixture("fixtures_body/smpl/body_stored.npz");
+    Regressor *regressor;
+    Image photo;
+    if (regress_open(&r, &regressor) != OK || image_new(320, 240, &photo) != OK)
+        fail_msg("%s", error_reason());
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        RefineOptions o = {.recipe = refine_recipe(runs[i].recipe), .rate = runs[i].rate};
+        o.iterations = runs[i].iterations, o.max_iterations = runs[i].cap;
+        o.ahead = 1;
+        Refined one = refined(regressor, &photo, o);
+        o.ahead = 2;
+        Refined two = refined(regressor, &photo, o);
+        assert_string_equal(one.report.reason, runs[i].reason);
+        assert_true(runs[i].ran ? one.steps == runs[i].ran : one.steps < runs[i].iterations);
+        assert_int_equal(two.steps, one.steps);
+        assert_memory_equal(two.step, one.step, sizeof one.step);
+        assert_memory_equal(&two.report, &one.report, sizeof one.report);
+        assert_memory_equal(two.person, one.person, sizeof one.person);
+    }
+    image_free(&photo);
+    regress_close(regressor);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trajectory_matches_reference),
         cmocka_unit_test(groups_carry_on),
         cmocka_unit_test(two_passes_are_exact),
+        cmocka_unit_test(refused_memory_makes_smaller_passes),
+        cmocka_unit_test(running_ahead_changes_nothing),
     };
     return cmocka_run_group_tests_name("refine", tests, NULL, NULL);
 }

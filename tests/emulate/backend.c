@@ -18,12 +18,6 @@ static void wait_for_nothing(void) {}
 
 static size_t free_memory(void) { return 0; }
 
-#define FORWARD(name) .forward = KERNEL(name##_forward)
-#define PLAIN(name) FORWARD(name), .backward = KERNEL(name##_backward)
-#define FORWARD_PREPARED(name) \
-    FORWARD(name), .prepare = KERNEL(name##_prepare), .drop = KERNEL(name##_drop)
-#define PREPARED(name) FORWARD_PREPARED(name), .backward = KERNEL(name##_backward)
-
 const Backend backend_emulated = {
     .name = "emulated",
     .real_size = sizeof(REAL),
@@ -37,8 +31,6 @@ const Backend backend_emulated = {
     .free_memory = free_memory,
     .op =
         {
-#define OP(name, Attr, n_in, n_out, grads, reads, kernels) [OP_##name] = {kernels(name)},
-#include "kernels/ops.def"
-#undef OP
+#include "kernels/table.def"
         },
 };
