@@ -39,7 +39,7 @@ FLAGS = $(CPPFLAGS) $(LANGUAGE) $(WARNINGS) $(CFLAGS) $(CFLAGS_$(SAN)) $(CONFIG_
 LIBS = $(LDFLAGS) $(CFLAGS_$(SAN)) $(CONFIG_LIBS) -lm -ldl $(LDLIBS)
 
 # Goals that do their work in further runs of make, after installing what is missing.
-OUTER = test demo check asan ubsan bench clean help format layers
+OUTER = test demo models check asan ubsan bench clean help format layers
 ifneq ($(or $(if $(MAKECMDGOALS),,all),$(filter-out $(OUTER),$(MAKECMDGOALS))),)
 include $(CONFIG)
 endif
@@ -64,12 +64,13 @@ HAVE_CXX := $(shell command -v $(CXX))
 TESTS := $(patsubst %.c,$(B)/%,$(filter-out $(if $(HAVE_CXX),,tests/test_emulated.c),$(wildcard tests/test_*.c)))
 HELPERS := $(patsubst %.c,$(O)/%.o,$(filter-out tests/test_%,$(wildcard tests/*.c)))
 BENCH_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tests/bench/*.c))
+MODELS := $(wildcard models/*.safetensors)
 C_FILES := $(wildcard */*.c tests/*/*.c)
 H_FILES := $(wildcard */*.h tests/*/*.h)
 CUDA_FILES := $(wildcard */*.cu */*.cuh tests/*/*.cu)
 
 .PHONY: all config tests programs deps ready run-tests test test-the-tests check asan ubsan bench \
-	demo run-demo run-bench format layers lint symbols install clean help FORCE
+	demo run-demo models run-bench format layers lint symbols install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
@@ -253,6 +254,11 @@ demo:
 run-demo: $(B)/crowdrec
 	@tools/demo $<
 
+models:
+	@$(INNER) ready
+	@$(INNER) $(B)/crowdrec
+	@tools/models $(B)/crowdrec
+
 # --- checks ---
 
 check:
@@ -295,6 +301,8 @@ install: all
 	ln -sf libcrowdrec.so.0 $(I)/lib/libcrowdrec.so
 	$(if $(PLUGIN),install $(PLUGIN) $(I)/lib)
 	install -m 644 crowdrec/crowdrec.h $(I)/include
+	install -d $(I)/share/crowdrec/models
+	$(if $(MODELS),install -m 644 $(MODELS) $(I)/share/crowdrec/models)
 	printf '%s\n' 'Name: crowdrec' 'Description: 3D people from one photo of a crowd' \
 		'Version: $(VERSION)' 'Cflags: -I$(PREFIX)/include' \
 		'Libs: -L$(PREFIX)/lib -lcrowdrec' 'Libs.private: $(strip $(LIBS))' \
@@ -311,6 +319,7 @@ help:
 #:                   with nvcc, cuDNN and cuBLAS also build/libcrowdrec_cuda.so
 #:   demo            install what is missing, build, run the whole job on a photo
 #:   test            install what is missing, build, run all tests
+#:   models          train the networks in models/ again (hours; docs/models.md)
 #:   deps            install what is missing (apt, as root or through sudo)
 #:   config          look for compiler and libraries again if switches changed
 #:   bench           measure; PEER=torch compares with PyTorch (PYTHON=the one that has it)
