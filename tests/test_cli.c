@@ -85,10 +85,9 @@ static int prepare(void **state) {
 
 static void test_help(void **state) {
     (void)state;
-    static const char *const command[] = {"run",    "detect",  "pose",    "regress",
-                                          "refine", "forward", "inspect", "convert",
-                                          "body",   "doctor",  "synth",   "eval",
-                                          "eval --ablation"};
+    static const char *const command[] = {
+        "run",     "detect", "pose",   "regress", "refine", "forward",        "inspect",
+        "convert", "body",   "doctor", "synth",   "eval",   "eval --ablation"};
     const Process *p = process_run("--help");
     assert_int_equal(p->status, 0);
     assert_string_equal(p->err, "");
@@ -500,6 +499,40 @@ static void test_ablation(void **state) {
     json_decref(root);
 }
 
+/* The demo at a reduced size: a made-up crowd, networks that no option names, the bodies measured
+ * against the truth.  The networks' parameters are made up here. */
+static void test_default_networks(void **state) {
+    (void)state;
+    static const char *const network[][2] = {
+        {"detector", "yolox_nano"}, {"pose", "hrnet_pose_w16_small"}, {"mesh", "cliff_hr16_small"}};
+    const char *world = in_folder("synth"), *out = in_folder("default"),
+               *models = in_folder("networks");
+    const Process *p =
+        process_run("synth -o %s --scenes 1 --people 2..3 --size 320x256 --seed 9", world);
+    if (p->status) fail_msg("synth: %s", p->err);
+    assert_int_equal(file_make_folder(models), OK);
+    for (size_t i = 0; i < sizeof network / sizeof *network; i++) {
+        p = process_run("convert rule:%s:1 %s/%s.safetensors --half", network[i][1], models,
+                        network[i][0]);
+        if (p->status) fail_msg("convert: %s", p->err);
+    }
+    setenv("CROWDREC_MODELS", models, 1);
+    p = process_run("refine %s/images -o %s --keypoints %s/person_keypoints.json --iterations 2 "
+                    "--max-iterations 2 --truth %s/truth.json",
+                    world, out, world, world);
+    if (p->status) fail_msg("refine: %s", p->err);
+    assert_non_null(strstr(p->err, "synthetic people only"));
+    assert_non_null(strstr(p->out, "before     after"));
+    assert_true(has(out, "side.png") && has(out, "overlay.png") && has(out, "predict.json"));
+    p = process_run("pose %s/images -o %s --conf 0.001 --detector-size 64x64", world, out);
+    assert_int_equal(p->status, 0);
+    setenv("CROWDREC_MODELS", in_folder("."), 1);
+    p = process_run("detect %s/images -o %s", world, out);
+    assert_int_equal(p->status, 2);
+    assert_non_null(strstr(p->err, "--detector"));
+    assert_non_null(strstr(p->err, "detector.safetensors"));
+}
+
 static void test_folder_with_a_broken_photo(void **state) {
     (void)state;
     const char *out = in_folder("many");
@@ -763,6 +796,7 @@ int main(void) {
         cmocka_unit_test(test_stages_chain),
         cmocka_unit_test(test_truth),
         cmocka_unit_test(test_ablation),
+        cmocka_unit_test(test_default_networks),
         cmocka_unit_test(test_folder_with_a_broken_photo),
         cmocka_unit_test(test_nobody_found),
         cmocka_unit_test(test_interrupt),
