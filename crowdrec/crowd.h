@@ -47,6 +47,7 @@ typedef struct {
     char *photo; /* path as given */
     int width, height;
     Camera camera;
+    char arithmetic[32]; /* of the networks (backend_arithmetic), "" where none ran */
     Person *person;
     int count, capacity;
     float ground_normal[3]; /* mean body axis, feet to head (paper eq. 7), unit length */

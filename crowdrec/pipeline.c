@@ -342,6 +342,8 @@ static Status run_job(Job *job) {
     CHECK(crowd->photo, "out of memory");
     crowd->width = job->image.width, crowd->height = job->image.height;
     TRY(camera_of(&p->camera, crowd->width, crowd->height, &crowd->camera));
+    if (p->backend)
+        snprintf(crowd->arithmetic, sizeof crowd->arithmetic, "%s", backend_arithmetic(p->backend));
     TRY(output_prepare(job->photo->folder));
     TRY(run_stages(job));
     TRY(write_results(job));

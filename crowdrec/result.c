@@ -104,6 +104,8 @@ json_t *result_json(const Crowd *crowd, const char *recipe, const RefineReport *
     json_object_set_new(root, "camera",
                         json_pack("{s:f, s:f, s:f, s:s}", "focal", c->focal, "cx", c->cx, "cy",
                                   c->cy, "source", c->source));
+    json_object_set_new(root, "arithmetic",
+                        *crowd->arithmetic ? json_string(crowd->arithmetic) : json_null());
     json_object_set_new(root, "ground", ground_json(crowd));
     json_object_set_new(root, "refinement", refinement_json(recipe, report));
     json_object_set_new(root, "ended", json_string(crowd->reason ? crowd->reason : "done"));

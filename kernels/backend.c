@@ -67,6 +67,15 @@ Status backend_open(const BackendChoice *choice, const Backend **out) {
     return OK;
 }
 
+const char *backend_arithmetic(const Backend *backend) {
+    static _Thread_local char text[32];
+    if (backend == &backend_cpu) return "cpu, fp32, winograd";
+    if (backend == &backend_cpu_exact) return "cpu, fp32, direct";
+    if (backend == &backend_ref) return "ref, fp64, direct";
+    snprintf(text, sizeof text, "%s, %s", backend->name, precision_name[backend->precision]);
+    return text;
+}
+
 const char *backend_gpu(void) {
     static char text[2 * PLUGIN_REASON];
     const Plugin *plugin;

@@ -63,6 +63,9 @@ typedef struct {
  * unknown word, ERR_DEVICE with what mends it when the GPU asked for cannot be used. */
 Status backend_open(const BackendChoice *choice, const Backend **out);
 
+/* How a backend computes: "cpu, fp32, winograd", "cpu, fp32, direct", "cuda, tf32" and so on. */
+const char *backend_arithmetic(const Backend *backend);
+
 /* One line: the GPU and what the backend was built for, or why there is none. */
 const char *backend_gpu(void);
 

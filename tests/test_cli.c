@@ -369,6 +369,22 @@ static void test_refine(void **state) {
     double first = json_number_value(json_object_get(refinement, "first_loss"));
     double last = json_number_value(json_object_get(refinement, "last_loss"));
     if (!(last < first)) fail_msg("loss went from %g to %g", first, last);
+    assert_string_equal(json_string_value(json_object_get(root, "arithmetic")),
+                        "cpu, fp32, winograd");
+    json_decref(root);
+}
+
+/* Direct convolutions are asked for, used, and said in the result. */
+static void test_exact(void **state) {
+    (void)state;
+    const char *out = in_folder("exact");
+    const Process *p =
+        process_run("regress %s -o %s --mesh " MESH " --body %s --boxes %s --exact",
+                    in_folder("photo.png"), out, in_folder("body.npz"), in_folder("boxes.json"));
+    if (p->status) fail_msg("exit code %d: %s", p->status, p->err);
+    json_t *root = read_json(out, "result.json");
+    assert_string_equal(json_string_value(json_object_get(root, "arithmetic")),
+                        "cpu, fp32, direct");
     json_decref(root);
 }
 
@@ -792,6 +808,7 @@ int main(void) {
         cmocka_unit_test(test_bad_usage),
         cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_refine),
+        cmocka_unit_test(test_exact),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_stages_chain),
         cmocka_unit_test(test_truth),
