@@ -46,16 +46,17 @@ endif
 INNER = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 
 # Own kernels are compiled twice: as float and, for `ref`, as double; kernels/*.isa.c once for each
-# instruction set (kernels/isa.h).
-ONCE = op shape backend plugin engines onednn isa gemm winograd peak
-ISA_SOURCES := $(wildcard kernels/*.isa.c)
+# instruction set (kernels/isa.h), and so the float ones of WIDE.
+ONCE = op shape backend plugin engines onednn isa gemm winograd peak body
+WIDE = skin joints
+ISA_SOURCES := $(wildcard kernels/*.isa.c) $(WIDE:%=kernels/%.c)
 ISAS := portable $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),avx2 avx512)
 ISA_FLAGS_avx2 = -mavx2 -mfma
 ISA_FLAGS_avx512 = $(ISA_FLAGS_avx2) -mavx512f -mavx512dq -mavx512vl -mavx512bw
 SOURCES := $(filter-out $(ISA_SOURCES),$(wildcard $(patsubst %,%/*.c,tensor kernels autograd nets smpl crowdrec)))
-KERNELS := $(filter-out $(ONCE:%=kernels/%.c) $(ISA_SOURCES),$(wildcard kernels/*.c))
+KERNELS := $(filter-out $(ONCE:%=kernels/%.c) %.isa.c,$(wildcard kernels/*.c))
 OBJECTS := $(SOURCES:%.c=$(O)/%.o) $(KERNELS:%.c=$(O)/%.ref.o) \
-	$(foreach i,$(ISAS),$(ISA_SOURCES:%.isa.c=$(O)/%.$(i).o))
+	$(foreach i,$(ISAS),$(patsubst %.c,$(O)/%.$(i).o,$(ISA_SOURCES:.isa.c=.c)))
 PROGRAM_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tools/*.c))
 CUDA_SOURCES := $(if $(NVCC),$(if $(SAN)$(findstring clang,$(CC)),,$(wildcard kernels/*.cu)))
 CUDA_OBJECTS := $(CUDA_SOURCES:%.cu=$(O)/%.cu.o)
@@ -112,12 +113,12 @@ $(O)/%.o: %.c $(CONFIG)
 	@$(CC) $(FLAGS) -MMD -MP -c $< -o $@
 
 define ISA_RULE
-$(O)/kernels/%.$(1).o: kernels/%.isa.c $(CONFIG)
+$(O)/kernels/%.$(1).o: kernels/%$(2) $(CONFIG)
 	$$(call COMPILE,cc -DISA=$(1))
 	@$$(CC) $$(FLAGS) -DISA=$(1) $$(ISA_FLAGS_$(1)) -MMD -MP -c $$< -o $$@
 
 endef
-$(eval $(foreach i,$(ISAS),$(call ISA_RULE,$(i))))
+$(eval $(foreach i,$(ISAS),$(call ISA_RULE,$(i),.isa.c)$(call ISA_RULE,$(i),.c)))
 
 $(O)/kernels/%.ref.o: kernels/%.c $(CONFIG)
 	$(call COMPILE,cc -DKERNEL_DOUBLE)

@@ -10,31 +10,43 @@ typedef struct {
     Arena *arena;
 } Fuser;
 
-/* The conv that makes t for one reader only, still without an activation; or NULL. */
-static Node *lone_conv(const Fuser *f, const Tensor *t) {
+/* The op that makes t for one reader only; or NULL. */
+static Node *lone(const Fuser *f, OpKind op, const Tensor *t) {
     int i = f->maker[t->id];
-    if (i < 0 || f->node[i].op != OP_conv || f->readers[t->id] != 1 || f->kept[t->id]) return NULL;
-    return ((const ConvAttr *)f->node[i].attr)->act == ACT_NONE ? &f->node[i] : NULL;
+    if (i < 0 || f->node[i].op != op || f->readers[t->id] != 1 || f->kept[t->id]) return NULL;
+    return &f->node[i];
+}
+
+/* A conv of that kind, still without an activation. */
+static Node *lone_conv(const Fuser *f, const Tensor *t) {
+    Node *conv = lone(f, OP_conv, t);
+    return conv && ((const ConvAttr *)conv->attr)->act == ACT_NONE ? conv : NULL;
 }
 
 static void drop(Node *node) { node->in[0] = NULL; }
 
-/* y = conv(x) + r: the conv moves to the add's place, where r is known. */
-static void fuse_add(Fuser *f, int i) {
+/* The node becomes one that adds `rest`, its input `residual`, in place of sum i. */
+static bool move_to_sum(Fuser *f, int i, Node *node, int residual, Tensor *rest) {
     Node *sum = &f->node[i];
-    for (int side = 0; side < 2; side++) {
-        Tensor *term = sum->in[side], *rest = sum->in[1 - side];
-        Node *conv = lone_conv(f, term);
-        if (!conv || conv->in[3] || conv->in[0] == rest) continue;
-        if (!shape_equal(term->shape, rest->shape)) continue;
-        Node moved = *conv;
-        moved.in[3] = rest;
-        moved.out[0] = sum->out[0];
-        drop(conv);
-        *sum = moved;
-        f->maker[moved.out[0]->id] = i;
-        return;
-    }
+    if (!node || node->in[residual] || node->in[0] == rest) return false;
+    if (!shape_equal(node->out[0]->shape, rest->shape)) return false;
+    Node moved = *node;
+    moved.in[residual] = rest;
+    moved.out[0] = sum->out[0];
+    drop(node);
+    *sum = moved;
+    f->maker[moved.out[0]->id] = i;
+    return true;
+}
+
+/* y = conv(x) + r or resize(x) + r: the first of them moves to the add's place, where r is known.
+ */
+static void fuse_add(Fuser *f, int i) {
+    Tensor *a = f->node[i].in[0], *b = f->node[i].in[1];
+    if (move_to_sum(f, i, lone_conv(f, a), 3, b)) return;
+    if (move_to_sum(f, i, lone_conv(f, b), 3, a)) return;
+    if (move_to_sum(f, i, lone(f, OP_resize, a), 1, b)) return;
+    move_to_sum(f, i, lone(f, OP_resize, b), 1, a);
 }
 
 static void fuse_activation(Fuser *f, int i) {

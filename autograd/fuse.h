@@ -1,7 +1,8 @@
 /* Fuse: peephole rows over a graph's nodes, before they are planned.
  *
- *     conv, add (equal shapes)   -> conv with a residual input, at the add's place
- *     conv, relu | silu | leaky  -> conv with an activation
+ *     conv, add (equal shapes)    -> conv with a residual input, at the add's place
+ *     resize, add (equal shapes)  -> resize that adds, at the add's place
+ *     conv, relu | silu | leaky   -> conv with an activation
  *
  * A row applies when the value in between has one reader and is not kept.  The graph is not
  * changed.

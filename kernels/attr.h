@@ -53,7 +53,7 @@ typedef struct {
 } PoolAttr;
 
 /* resize: [n,h,w,c] -> [n,out_h,out_w,c]; nearest takes floor(i*h/out_h), bilinear has half-pixel
- * centres and clamped edges (align_corners = false). */
+ * centres and clamped edges (align_corners = false).  Input 1, if any, is added. */
 typedef enum { RESIZE_NEAREST, RESIZE_BILINEAR } ResizeKind;
 typedef struct {
     ResizeKind kind;

@@ -2,27 +2,20 @@
  *
  * People are taken in blocks of BODY_LANES, one to a lane of a vector register; a number of every
  * person of a block is a Lane.  A block's Lanes, and the gradients of them, lie in the order of
- * person.h.
+ * person.h.  For skin.c and joints.c alone, which are compiled once per instruction set (isa.h) and
+ * once as double.
  */
 #ifndef KERNELS_BODY_H
 #define KERNELS_BODY_H
 
 #include "kernels/kernel.h"
 #include "kernels/person.h"
+#include "kernels/vector.h"
 
-enum { BODY_BYTES = 64, BODY_LANES = BODY_BYTES / sizeof(REAL) };
+/* BODY_GROUP: points at a time, so that a Lane that is read serves all their sums. */
+enum { BODY_LANES = VECTOR_BYTES / sizeof(REAL), BODY_GROUP = 2 };
 
-typedef REAL Lane __attribute__((vector_size(BODY_BYTES)));
-
-/* Functions that do most of the arithmetic are compiled for several processors, and the fitting one
- * is taken at run time; what they call must become part of them.  Their names need KERNEL()
- * although they are static, because clang's choosers are global. */
-#if defined(__x86_64__) && defined(__linux__) && !defined(__FMA__)
-#define BODY_HOT __attribute__((target_clones("avx512f", "fma", "default")))
-#else
-#define BODY_HOT
-#endif
-#define BODY_INLINE static inline __attribute__((always_inline))
+typedef REAL Lane __attribute__((vector_size(VECTOR_BYTES)));
 
 static inline int body_blocks(const Body *b) { return (b->people + BODY_LANES - 1) / BODY_LANES; }
 
@@ -113,53 +106,60 @@ static inline void body_end(const Body *b, const Call *c, Lane *parts, int count
     }
 }
 
-/* y += rows [3][n] times x. */
-BODY_INLINE void body_rows(const REAL *rows, size_t n, const Lane *x, Lane *y) {
-    const REAL *second = rows + n, *third = second + n;
-    Lane a0 = y[0], a1 = y[1], a2 = y[2], b0 = {0}, b1 = {0}, b2 = {0};
-    size_t k = 0;
-    for (; k + 1 < n; k += 2) {
-        a0 += rows[k] * x[k], b0 += rows[k + 1] * x[k + 1];
-        a1 += second[k] * x[k], b1 += second[k + 1] * x[k + 1];
-        a2 += third[k] * x[k], b2 += third[k + 1] * x[k + 1];
+/* y += rows [count][n] times x; count is a constant, so that the sums become registers. */
+VECTOR_INLINE void body_rows(const REAL *rows, size_t n, size_t count, const Lane *x, Lane *y) {
+    Lane sum[3 * BODY_GROUP];
+    for (size_t r = 0; r < count; r++) sum[r] = y[r];
+    for (size_t k = 0; k < n; k++)
+        for (size_t r = 0; r < count; r++) sum[r] += rows[r * n + k] * x[k];
+    for (size_t r = 0; r < count; r++) y[r] = sum[r];
+}
+
+/* dx += rows [count][n] transposed times dy. */
+VECTOR_INLINE void body_rows_back(const REAL *rows, size_t n, size_t count, const Lane *dy,
+                                  Lane *dx) {
+    Lane d[3 * BODY_GROUP];
+    for (size_t r = 0; r < count; r++) d[r] = dy[r];
+    for (size_t k = 0; k < n; k++) {
+        Lane sum = dx[k];
+        for (size_t r = 0; r < count; r++) sum += rows[r * n + k] * d[r];
+        dx[k] = sum;
     }
-    if (k < n) a0 += rows[k] * x[k], a1 += second[k] * x[k], a2 += third[k] * x[k];
-    y[0] = a0 + b0, y[1] = a1 + b1, y[2] = a2 + b2;
 }
 
-/* dx += rows [3][n] transposed times dy. */
-BODY_INLINE void body_rows_back(const REAL *rows, size_t n, const Lane *dy, Lane *dx) {
-    const REAL *second = rows + n, *third = second + n;
-    Lane d0 = dy[0], d1 = dy[1], d2 = dy[2];
-    for (size_t k = 0; k < n; k++) dx[k] += rows[k] * d0 + second[k] * d1 + third[k] * d2;
-}
-
-BODY_INLINE void body_point(const BodyPoints *p, size_t i, const Lane *block, Lane *y) {
-    for (int k = 0; k < 3; k++) y[k] = (Lane){0} + p->base[p->stride * i + (size_t)k];
-    body_rows(p->shape + 3 * p->betas * i, p->betas, block, y);
-    if (p->features) body_rows(p->pose + 3 * p->features * i, p->features, block + p->betas, y);
-}
-
-BODY_INLINE void body_point_back(const BodyPoints *p, size_t i, const Lane *dy, Lane *gradient) {
-    body_rows_back(p->shape + 3 * p->betas * i, p->betas, dy, gradient);
+/* Points i .. i+count-1, at most BODY_GROUP: y [count][3]. */
+VECTOR_INLINE void body_points(const BodyPoints *p, size_t i, size_t count, const Lane *block,
+                               Lane *y) {
+    for (size_t k = 0; k < 3 * count; k++)
+        y[k] = (Lane){0} + p->base[p->stride * (i + k / 3) + k % 3];
+    body_rows(p->shape + 3 * p->betas * i, p->betas, 3 * count, block, y);
     if (p->features)
-        body_rows_back(p->pose + 3 * p->features * i, p->features, dy, gradient + p->betas);
+        body_rows(p->pose + 3 * p->features * i, p->features, 3 * count, block + p->betas, y);
+}
+
+/* Adds to the gradient of betas and feature. */
+VECTOR_INLINE void body_points_back(const BodyPoints *p, size_t i, size_t count, const Lane *dy,
+                                    Lane *gradient) {
+    body_rows_back(p->shape + 3 * p->betas * i, p->betas, 3 * count, dy, gradient);
+    if (p->features)
+        body_rows_back(p->pose + 3 * p->features * i, p->features, 3 * count, dy,
+                       gradient + p->betas);
 }
 
 /* out = A x + s * scale for a matrix of 12 Lanes. */
-BODY_INLINE void body_transform(const Lane *m, const Lane *x, REAL scale, Lane *out) {
+VECTOR_INLINE void body_transform(const Lane *m, const Lane *x, REAL scale, Lane *out) {
     for (int i = 0; i < 3; i++)
         out[i] = m[3 * i] * x[0] + m[3 * i + 1] * x[1] + m[3 * i + 2] * x[2] + scale * m[9 + i];
 }
 
 /* dx = A^T dy. */
-BODY_INLINE void body_transform_back(const Lane *m, const Lane *dy, Lane *dx) {
+VECTOR_INLINE void body_transform_back(const Lane *m, const Lane *dy, Lane *dx) {
     for (int i = 0; i < 3; i++) dx[i] = m[i] * dy[0] + m[3 + i] * dy[1] + m[6 + i] * dy[2];
 }
 
 /* dM += weight * [dy x^T | scale dy]. */
-BODY_INLINE void body_matrix_back(REAL weight, const Lane *dy, const Lane *x, REAL scale,
-                                  Lane *dm) {
+VECTOR_INLINE void body_matrix_back(REAL weight, const Lane *dy, const Lane *x, REAL scale,
+                                    Lane *dm) {
     for (int i = 0; i < 3; i++) {
         Lane d = weight * dy[i];
         for (int k = 0; k < 3; k++) dm[3 * i + k] += d * x[k];
@@ -168,14 +168,15 @@ BODY_INLINE void body_matrix_back(REAL weight, const Lane *dy, const Lane *x, RE
 }
 
 /* Three numbers of every person of a block, from or to rows [people][step]. */
-BODY_INLINE void body_load(const Body *b, int block, const REAL *rows, size_t step, Lane *out) {
+VECTOR_INLINE void body_load(const Body *b, int block, const REAL *rows, size_t step, Lane *out) {
     memset(out, 0, 3 * sizeof *out);
     for (int lane = 0; lane < BODY_LANES && block * BODY_LANES + lane < b->people; lane++)
         for (int i = 0; i < 3; i++)
             out[i][lane] = rows[(size_t)(block * BODY_LANES + lane) * step + (size_t)i];
 }
 
-BODY_INLINE void body_store(const Body *b, int block, const Lane *values, REAL *rows, size_t step) {
+VECTOR_INLINE void body_store(const Body *b, int block, const Lane *values, REAL *rows,
+                              size_t step) {
     for (int lane = 0; lane < BODY_LANES && block * BODY_LANES + lane < b->people; lane++)
         for (int i = 0; i < 3; i++)
             rows[(size_t)(block * BODY_LANES + lane) * step + (size_t)i] = values[i][lane];

@@ -11,19 +11,17 @@ void ISA_NAME(gemm_packed)(int m, int n, int k, const float *a, int lda, const f
 void ISA_NAME(gemm_outer)(int m, int n, int k, const float *a, int lda, const float *b, int ldb,
                           float *c, int ldc, bool add);
 
-#define ALWAYS static inline __attribute__((always_inline))
-
 int ISA_NAME(gemm_columns)(int n) { return panel_vectors(n) * LANES; }
 
 int ISA_NAME(gemm_panel)(void) { return TILE_VECTORS * LANES; }
 
 void ISA_NAME(gemm_pack)(int n, int k, const float *b, int ldb, bool transposed, float *packed) {
     for (int v = 0; v < panel_vectors(n); v++) {
-        int count = lanes_count(n - v * LANES), step = panel_width(n, v) * LANES;
+        int count = vector_lanes(n - v * LANES), step = panel_width(n, v) * LANES;
         float *to = packed + panel_place(k, v);
         for (int i = 0; i < k; i++, to += step) {
             if (!transposed) {
-                lanes_store(to, LANES, lanes_load(b + (size_t)i * ldb + v * LANES, count));
+                vector_store(to, vector_load(b + (size_t)i * ldb + v * LANES, count), LANES);
                 continue;
             }
             for (int l = 0; l < LANES; l++)
@@ -32,35 +30,36 @@ void ISA_NAME(gemm_pack)(int n, int k, const float *b, int ldb, bool transposed,
     }
 }
 
-ALWAYS void put(int vectors, int rows, Lanes sum[TILE_ROWS][TILE_VECTORS], float *c, int ldc,
-                bool add) {
+VECTOR_INLINE void put(int vectors, int rows, Vector sum[TILE_ROWS][TILE_VECTORS], float *c,
+                       int ldc, bool add) {
     for (int r = 0; r < rows; r++, c += ldc)
         for (int v = 0; v < vectors; v++) {
-            LanesAt *to = (LanesAt *)(c + v * LANES);
-            Lanes before = add ? (Lanes)*to : (Lanes){0};
+            VectorPlace *to = (VectorPlace *)(c + v * LANES);
+            Vector before = add ? (Vector)*to : (Vector){0};
             *to = before + sum[r][v];
         }
 }
 
 /* Rows of a tile that are not there are computed from the last one that is, and dropped. */
-ALWAYS void short_tile(int vectors, int rows, int k, const float *a, int lda, const float *b,
-                       float *c, int ldc, bool add) {
-    Lanes sum[TILE_ROWS][TILE_VECTORS] = {0};
+VECTOR_INLINE void short_tile(int vectors, int rows, int k, const float *a, int lda, const float *b,
+                              float *c, int ldc, bool add) {
+    Vector sum[TILE_ROWS][TILE_VECTORS] = {0};
     const float *row[TILE_ROWS];
     for (int r = 0; r < TILE_ROWS; r++) row[r] = a + (size_t)(r < rows ? r : rows - 1) * lda;
     for (int i = 0; i < k; i++, b += vectors * LANES)
         for (int r = 0; r < TILE_ROWS; r++)
             for (int v = 0; v < vectors; v++)
-                sum[r][v] += row[r][i] * *(const LanesAt *)(b + v * LANES);
+                sum[r][v] += row[r][i] * *(const VectorPlace *)(b + v * LANES);
     put(vectors, rows, sum, c, ldc, add);
 }
 
-ALWAYS void short_outer_tile(int vectors, int rows, int k, const float *a, int lda, const float *b,
-                             int ldb, float *c, int ldc, bool add) {
-    Lanes sum[TILE_ROWS][TILE_VECTORS] = {0};
+VECTOR_INLINE void short_outer_tile(int vectors, int rows, int k, const float *a, int lda,
+                                    const float *b, int ldb, float *c, int ldc, bool add) {
+    Vector sum[TILE_ROWS][TILE_VECTORS] = {0};
     for (int i = 0; i < k; i++, a += lda, b += ldb)
         for (int r = 0; r < TILE_ROWS; r++)
-            for (int v = 0; v < vectors; v++) sum[r][v] += a[r] * *(const LanesAt *)(b + v * LANES);
+            for (int v = 0; v < vectors; v++)
+                sum[r][v] += a[r] * *(const VectorPlace *)(b + v * LANES);
     put(vectors, rows, sum, c, ldc, add);
 }
 
@@ -69,15 +68,15 @@ enum { DEPTH = 96 };
 
 static inline int depth(int left) { return left < DEPTH ? left : DEPTH; }
 
-ALWAYS void tile(int vectors, int rows, int k, const float *a, int lda, const float *b, float *c,
-                 int ldc, bool add) {
+VECTOR_INLINE void tile(int vectors, int rows, int k, const float *a, int lda, const float *b,
+                        float *c, int ldc, bool add) {
     for (int i = 0; i == 0 || i < k; i += DEPTH)
         short_tile(vectors, rows, depth(k - i), a + i, lda, b + (size_t)i * vectors * LANES, c, ldc,
                    add || i);
 }
 
-ALWAYS void outer_tile(int vectors, int rows, int k, const float *a, int lda, const float *b,
-                       int ldb, float *c, int ldc, bool add) {
+VECTOR_INLINE void outer_tile(int vectors, int rows, int k, const float *a, int lda, const float *b,
+                              int ldb, float *c, int ldc, bool add) {
     for (int i = 0; i == 0 || i < k; i += DEPTH)
         short_outer_tile(vectors, rows, depth(k - i), a + (size_t)i * lda, lda, b + (size_t)i * ldb,
                          ldb, c, ldc, add || i);

@@ -7,10 +7,10 @@
  *     ISA_DECLARE(void, product, (int n, const float *x));
  *     ISA_PICK(product)(n, x);
  *
- * Every kernels/<name>.isa.c is made into one object a set; on other processors than x86-64 there
- * is only the portable one.  Such files hold no global symbol that is not named by ISA_NAME and
- * call no inline function of other headers that a linker could take from the wrong object (static
- * inline is safe).
+ * Every kernels/<name>.isa.c is made into one object a set, and so are the float kernels of skin.c
+ * and joints.c (body.c picks one); on other processors than x86-64 there is only the portable one.
+ * Such files hold no global symbol that is not named by ISA_NAME and call no inline function of
+ * other headers that a linker could take from the wrong object (static inline is safe).
  */
 #ifndef KERNELS_ISA_H
 #define KERNELS_ISA_H

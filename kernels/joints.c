@@ -12,34 +12,51 @@ void KERNEL(joints_prepare)(Call *c, bool backward) {
 
 void KERNEL(joints_drop)(Call *c) { (void)c; }
 
-/* Joint k of the people of block i. */
-BODY_HOT static void KERNEL(joint_forward)(const Body *b, const BodyPoints *points, size_t k, int i,
-                                           const Lane *block, REAL *out, size_t step) {
-    Lane sum[3] = {{0}, {0}, {0}};
-    for (size_t j = 0; j < (size_t)b->joints; j++) {
-        size_t point = (size_t)b->joints * k + j;
-        Lane p[3], moved[3];
-        body_point(points, point, block, p);
-        body_transform(block + b->matrices + 12 * j, p, points->base[4 * point + 3], moved);
+/* Adds what points j .. j+count-1 of joint k are to the joint. */
+VECTOR_INLINE void add_points(const Body *b, size_t k, size_t j, size_t count, const Lane *block,
+                              Lane *sum) {
+    size_t point = (size_t)b->joints * k + j;
+    Lane p[3 * BODY_GROUP], moved[3];
+    body_points(&b->points, point, count, block, p);
+    for (size_t q = 0; q < count; q++) {
+        REAL scale = b->points.base[4 * (point + q) + 3];
+        body_transform(block + b->matrices + 12 * (j + q), p + 3 * q, scale, moved);
         for (int axis = 0; axis < 3; axis++) sum[axis] += moved[axis];
     }
+}
+
+/* Joint k of the people of block i. */
+static void joint(const Body *b, size_t k, int i, const Lane *block, REAL *out, size_t step) {
+    Lane sum[3] = {{0}, {0}, {0}};
+    size_t j = 0, joints = (size_t)b->joints;
+    for (; j + BODY_GROUP <= joints; j += BODY_GROUP) add_points(b, k, j, BODY_GROUP, block, sum);
+    for (; j < joints; j++) add_points(b, k, j, 1, block, sum);
     body_store(b, i, sum, out + 3 * k, step);
 }
 
-/* Adds the part of joint k to the gradient of block i. */
-BODY_HOT static void KERNEL(joint_backward)(const Body *b, const BodyPoints *points, size_t k,
-                                            int i, const REAL *dout, size_t step, const Lane *block,
-                                            Lane *gradient) {
-    Lane d[3];
-    body_load(b, i, dout + 3 * k, step, d);
-    for (size_t j = 0; j < (size_t)b->joints; j++) {
-        size_t point = (size_t)b->joints * k + j, matrix = (size_t)b->matrices + 12 * j;
-        Lane p[3], dp[3];
-        body_point(points, point, block, p);
-        body_transform_back(block + matrix, d, dp);
-        body_point_back(points, point, dp, gradient);
-        body_matrix_back(1, d, p, points->base[4 * point + 3], gradient + matrix);
+/* Adds points j .. j+count-1 of joint k, whose gradient is d, to the gradient of a block. */
+VECTOR_INLINE void add_points_back(const Body *b, size_t k, size_t j, size_t count, const Lane *d,
+                                   const Lane *block, Lane *gradient) {
+    size_t point = (size_t)b->joints * k + j, matrix = (size_t)b->matrices + 12 * j;
+    Lane p[3 * BODY_GROUP], dp[3 * BODY_GROUP];
+    body_points(&b->points, point, count, block, p);
+    for (size_t q = 0; q < count; q++) {
+        REAL scale = b->points.base[4 * (point + q) + 3];
+        body_transform_back(block + matrix + 12 * q, d, dp + 3 * q);
+        body_matrix_back(1, d, p + 3 * q, scale, gradient + matrix + 12 * q);
     }
+    body_points_back(&b->points, point, count, dp, gradient);
+}
+
+/* Adds joint k to the gradient of block i. */
+static void joint_back(const Body *b, size_t k, int i, const REAL *dout, size_t step,
+                       const Lane *block, Lane *gradient) {
+    Lane d[3];
+    size_t j = 0, joints = (size_t)b->joints;
+    body_load(b, i, dout + 3 * k, step, d);
+    for (; j + BODY_GROUP <= joints; j += BODY_GROUP)
+        add_points_back(b, k, j, BODY_GROUP, d, block, gradient);
+    for (; j < joints; j++) add_points_back(b, k, j, 1, d, block, gradient);
 }
 
 void KERNEL(joints_forward)(const Call *c) {
@@ -49,8 +66,8 @@ void KERNEL(joints_forward)(const Call *c) {
     body_fill(&b, blocks, NULL);
     PARALLEL_FOR
     for (size_t k = 0; k < count; k++)
-        for (int i = 0; i < body_blocks(&b); i++) KERNEL(joint_forward)
-    (&b, &b.points, k, i, blocks + (size_t)i * size, c->out[0].data, 3 * count);
+        for (int i = 0; i < body_blocks(&b); i++)
+            joint(&b, k, i, blocks + (size_t)i * size, c->out[0].data, 3 * count);
 }
 
 void KERNEL(joints_backward)(const Call *c) {
@@ -63,8 +80,8 @@ void KERNEL(joints_backward)(const Call *c) {
     PARALLEL_FOR
     for (size_t part = 0; part < PARTS; part++)
         for (size_t k = count * part / PARTS; k < count * (part + 1) / PARTS; k++)
-            for (int i = 0; i < body_blocks(&b); i++) KERNEL(joint_backward)
-    (&b, &b.points, k, i, c->dout[0].data, 3 * count, blocks + (size_t)i * size,
-     parts + part * all + (size_t)i * size);
+            for (int i = 0; i < body_blocks(&b); i++)
+                joint_back(&b, k, i, c->dout[0].data, 3 * count, blocks + (size_t)i * size,
+                           parts + part * all + (size_t)i * size);
     body_end(&b, c, parts, PARTS, NULL);
 }

@@ -5,12 +5,15 @@
  *     void KERNEL(focus_forward)(const Call *c) {
  *         const REAL *x = c->in[0].data;  // [n,h,w,c]
  *
+ * In a file that is compiled per instruction set (isa.h) KERNEL names the float kernel of one.
+ *
  * Math functions come from tgmath (in CUDA they are overloaded), so exp(x) is expf for float.
  */
 #ifndef KERNELS_KERNEL_H
 #define KERNELS_KERNEL_H
 
 #include "kernels/backend.h"
+#include "kernels/isa.h"
 #include "tensor/inline.h"
 #include "tensor/parallel.h"
 
@@ -27,7 +30,11 @@
 #define KERNEL_IS_FLOAT 0
 #else
 #define REAL float
+#ifdef ISA
+#define KERNEL(name) ISA_NAME(name)
+#else
 #define KERNEL(name) name##_cpu
+#endif
 #define KERNEL_IS_FLOAT 1 /* vectors of floats may do the work */
 #endif
 #endif

@@ -26,22 +26,21 @@ void KERNEL(maxpool_forward)(const Call *c) {
 
 enum { LANES = 16 };
 
-/* The gradient of one window goes to the first position that holds its maximum: `left` is what has
- * not found its place yet. */
+/* The gradient of one window goes to the first position that holds its maximum, which is the last
+ * one found from the end. */
 static inline void give_window(const Pool *p, int i, int j, const REAL *x, const REAL *y,
                                const REAL *dy, REAL *dx, int lanes) {
     PoolRange h = pool_inputs(p, i, p->h), w = pool_inputs(p, j, p->w);
-    REAL left[LANES];
-    for (int l = 0; l < lanes; l++) left[l] = dy[l];
-    for (int a = h.begin; a < h.end; a++)
-        for (int b = w.begin; b < w.end; b++) {
-            size_t at = ((size_t)a * p->w + b) * p->c;
-            for (int l = 0; l < lanes; l++) {
-                bool here = x[at + l] == y[l];
-                dx[at + l] += here ? left[l] : 0;
-                left[l] = here ? 0 : left[l];
-            }
+    int first[LANES];
+    for (int l = 0; l < lanes; l++) first[l] = -1;
+    for (int a = h.end - 1; a >= h.begin; a--)
+        for (int b = w.end - 1; b >= w.begin; b--) {
+            int at = a * p->w + b;
+            const REAL *from = x + (size_t)at * p->c;
+            for (int l = 0; l < lanes; l++) first[l] = from[l] == y[l] ? at : first[l];
         }
+    for (int l = 0; l < lanes; l++)
+        if (first[l] >= 0) dx[(size_t)first[l] * p->c + l] += dy[l];
 }
 
 /* One image, up to LANES channels; windows overlap only within this. */

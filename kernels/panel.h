@@ -2,7 +2,16 @@
 #ifndef KERNELS_PANEL_H
 #define KERNELS_PANEL_H
 
-#include "kernels/lanes.h"
+#include "kernels/vector.h"
+
+#include <stddef.h>
+
+/* TILE_ROWS x TILE_VECTORS sums, the vectors of one step and a factor fill the registers. */
+#if defined __AVX512F__
+enum { TILE_ROWS = 8, TILE_VECTORS = 3 };
+#else
+enum { TILE_ROWS = 6, TILE_VECTORS = 2 };
+#endif
 
 static inline int panel_vectors(int n) { return (n + LANES - 1) / LANES; }
 

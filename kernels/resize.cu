@@ -39,7 +39,7 @@ template <int N> static __device__ void add_scaled(Pack<N> &sum, Pack<N> more, R
 
 template <int N>
 static __global__ void resize_values(size_t count, Resize r, const REAL *__restrict__ x,
-                                     REAL *__restrict__ y) {
+                                     const REAL *__restrict__ residual, REAL *__restrict__ y) {
     unsigned packs = r.c / N;
     int h = r.rows.in, w = r.columns.in;
     EACH(i, count) {
@@ -47,8 +47,10 @@ static __global__ void resize_values(size_t count, Resize r, const REAL *__restr
         Pixel p = pixel_at((unsigned)i / packs, r.rows.out, r.columns.out);
         Tap a = resize_tap(r.rows, p.row), b = resize_tap(r.columns, p.column);
         Pack<N> first = pack_load<N>(x, pack_at(p.n, h, w, a.first, b.first, packs, k)), sum = {};
+        if (residual) sum = pack_load<N>(residual, i);
         if (r.rows.kind == RESIZE_NEAREST) {
-            pack_put<N>(y, i, first, false);
+            add_scaled<N>(sum, first, 1);
+            pack_put<N>(y, i, sum, false);
             continue;
         }
         add_scaled<N>(sum, first, (1 - a.t) * (1 - b.t));
@@ -86,18 +88,26 @@ static __global__ void resize_gradients(size_t count, Resize r, const REAL *__re
     }
 }
 
+template <int N>
+static __global__ void residual_gradients(size_t count, const REAL *__restrict__ dy,
+                                          REAL *__restrict__ dr, bool add) {
+    EACH(i, count) pack_put<N>(dr, i, pack_load<N>(dy, i), add);
+}
+
 void CUDA(resize_forward)(const Call *c) {
     Resize r = describe(c, c->in[0].shape, c->out[0].shape);
-    const REAL *x = cuda_data(&c->in[0]);
+    const REAL *x = cuda_data(&c->in[0]), *residual = cuda_data(&c->in[1]);
     REAL *y = cuda_data(&c->out[0]);
     unsigned size = cuda_small(shape_size(c->out[0].shape));
-    LAUNCH_PACKS(cuda_fours(r.c, x, y), resize_values, size, r, x, y);
+    LAUNCH_PACKS(cuda_fours(r.c, x, residual, y), resize_values, size, r, x, residual, y);
 }
 
 void CUDA(resize_backward)(const Call *c) {
-    Resize r = describe(c, c->din[0].shape, c->dout[0].shape);
+    Resize r = describe(c, c->in[0].shape, c->dout[0].shape);
     const REAL *dy = cuda_data(&c->dout[0]);
-    REAL *dx = cuda_data(&c->din[0]);
-    unsigned size = cuda_small(shape_size(c->din[0].shape));
-    LAUNCH_PACKS(cuda_fours(r.c, dy, dx), resize_gradients, size, r, dy, dx, c->add[0]);
+    REAL *dx = cuda_data(&c->din[0]), *dr = cuda_data(&c->din[1]);
+    unsigned inputs = cuda_small(shape_size(c->in[0].shape));
+    unsigned outputs = cuda_small(shape_size(c->dout[0].shape));
+    if (dx) LAUNCH_PACKS(cuda_fours(r.c, dy, dx), resize_gradients, inputs, r, dy, dx, c->add[0]);
+    if (dr) LAUNCH_PACKS(cuda_fours(r.c, dy, dr), residual_gradients, outputs, dy, dr, c->add[1]);
 }

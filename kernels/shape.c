@@ -87,6 +87,7 @@ static void shape_resize(const ResizeAttr *a, const Rule *r) {
     Shape x = r->in[0].shape;
     NEED(a->out_h > 0 && a->out_w > 0, "size %dx%d", a->out_h, a->out_w);
     r->out[0].shape = (Shape){x.n, a->out_h, a->out_w, x.c};
+    need_optional(r, 1, r->out[0].shape);
 }
 
 static void shape_shuffle(const ShuffleAttr *a, const Rule *r) {

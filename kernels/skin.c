@@ -23,7 +23,7 @@ typedef struct {
 } Mesh;
 
 /* The blend of the joints' matrices at one vertex. */
-BODY_INLINE void blend(const Body *b, const REAL *weights, const Lane *block, Lane *m) {
+VECTOR_INLINE void blend(const Body *b, const REAL *weights, const Lane *block, Lane *m) {
     const Lane *matrix = block + b->matrices;
     memset(m, 0, 12 * sizeof *m);
     for (int j = 0; j < b->joints; j++, matrix += 12)
@@ -31,35 +31,50 @@ BODY_INLINE void blend(const Body *b, const REAL *weights, const Lane *block, La
             for (int i = 0; i < 12; i++) m[i] += weights[j] * matrix[i];
 }
 
-BODY_HOT static void KERNEL(skin_piece_forward)(const Mesh *mesh, int k, size_t first, size_t end,
-                                                REAL *out) {
+VECTOR_INLINE void vertices(const Mesh *mesh, int k, size_t first, size_t count, REAL *out) {
     const Body *b = mesh->b;
     const Lane *block = mesh->blocks + (size_t)k * (size_t)b->size;
-    for (size_t v = first; v < end; v++) {
-        Lane rest[3], posed[3], m[12];
-        body_point(mesh->points, v, block, rest);
+    Lane rest[3 * BODY_GROUP], posed[3], m[12];
+    body_points(mesh->points, first, count, block, rest);
+    for (size_t q = 0; q < count; q++) {
+        size_t v = first + q;
         blend(b, mesh->weights + (size_t)b->joints * v, block, m);
-        body_transform(m, rest, 1, posed);
+        body_transform(m, rest + 3 * q, 1, posed);
         body_store(b, k, posed, out + 3 * v, 3 * mesh->count);
     }
 }
 
+static void piece(const Mesh *mesh, int k, size_t first, size_t end, REAL *out) {
+    size_t v = first;
+    for (; v + BODY_GROUP <= end; v += BODY_GROUP) vertices(mesh, k, v, BODY_GROUP, out);
+    for (; v < end; v++) vertices(mesh, k, v, 1, out);
+}
+
 /* Adds to the block's gradient. */
-BODY_HOT static void KERNEL(skin_piece_backward)(const Mesh *mesh, int k, size_t first, size_t end,
-                                                 const REAL *dout, Lane *gradient) {
+VECTOR_INLINE void vertices_back(const Mesh *mesh, int k, size_t first, size_t count,
+                                 const REAL *dout, Lane *gradient) {
     const Body *b = mesh->b;
     const Lane *block = mesh->blocks + (size_t)k * (size_t)b->size;
-    for (size_t v = first; v < end; v++) {
-        const REAL *weights = mesh->weights + (size_t)b->joints * v;
-        Lane d[3], rest[3], drest[3], m[12], *dmatrix = gradient + b->matrices;
-        body_load(b, k, dout + 3 * v, 3 * mesh->count, d);
-        body_point(mesh->points, v, block, rest);
+    Lane d[3], rest[3 * BODY_GROUP], drest[3 * BODY_GROUP], m[12];
+    body_points(mesh->points, first, count, block, rest);
+    for (size_t q = 0; q < count; q++) {
+        const REAL *weights = mesh->weights + (size_t)b->joints * (first + q);
+        Lane *dmatrix = gradient + b->matrices;
+        body_load(b, k, dout + 3 * (first + q), 3 * mesh->count, d);
         blend(b, weights, block, m);
-        body_transform_back(m, d, drest);
-        body_point_back(mesh->points, v, drest, gradient);
-        for (int j = 0; j < b->joints; j++)
-            if (weights[j] != 0) body_matrix_back(weights[j], d, rest, 1, dmatrix + 12 * j);
+        body_transform_back(m, d, drest + 3 * q);
+        for (int j = 0; j < b->joints; j++, dmatrix += 12)
+            if (weights[j] != 0) body_matrix_back(weights[j], d, rest + 3 * q, 1, dmatrix);
     }
+    body_points_back(mesh->points, first, count, drest, gradient);
+}
+
+static void piece_back(const Mesh *mesh, int k, size_t first, size_t end, const REAL *dout,
+                       Lane *gradient) {
+    size_t v = first;
+    for (; v + BODY_GROUP <= end; v += BODY_GROUP)
+        vertices_back(mesh, k, v, BODY_GROUP, dout, gradient);
+    for (; v < end; v++) vertices_back(mesh, k, v, 1, dout, gradient);
 }
 
 void KERNEL(skin_forward)(const Call *c) {
@@ -69,8 +84,7 @@ void KERNEL(skin_forward)(const Call *c) {
     PARALLEL_FOR
     for (size_t first = 0; first < mesh.count; first += PIECE) {
         size_t end = first + PIECE < mesh.count ? first + PIECE : mesh.count;
-        for (int k = 0; k < body_blocks(&b); k++)
-            KERNEL(skin_piece_forward)(&mesh, k, first, end, c->out[0].data);
+        for (int k = 0; k < body_blocks(&b); k++) piece(&mesh, k, first, end, c->out[0].data);
     }
 }
 
@@ -86,8 +100,9 @@ void KERNEL(skin_backward)(const Call *c) {
         size_t last = mesh.count * (part + 1) / PARTS;
         for (size_t first = mesh.count * part / PARTS; first < last; first += PIECE) {
             size_t end = first + PIECE < last ? first + PIECE : last;
-            for (int k = 0; k < body_blocks(&b); k++) KERNEL(skin_piece_backward)
-            (&mesh, k, first, end, c->dout[0].data, parts + part * all + (size_t)k * size);
+            for (int k = 0; k < body_blocks(&b); k++)
+                piece_back(&mesh, k, first, end, c->dout[0].data,
+                           parts + part * all + (size_t)k * size);
         }
     }
     body_end(&b, c, parts, PARTS, c->dout[1].data);

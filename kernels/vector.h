@@ -6,7 +6,9 @@
  *     }
  *
  * The last numbers of a row fill a vector's front and run through the same instructions as all
- * others: a value does not depend on where in a row it stands.
+ * others: a value does not depend on where in a row it stands.  Arithmetic is the compiler's own on
+ * vectors; a product and the sum that takes it become one fused instruction where there is one.
+ * For files that are compiled per instruction set (isa.h) only.
  */
 #ifndef KERNELS_VECTOR_H
 #define KERNELS_VECTOR_H

@@ -144,6 +144,12 @@ int opcases_of(OpKind op) {
     return count;
 }
 
+const OpCase *opcases_at(OpKind op, int i) {
+    const OpCase *c = CASES;
+    while (c->op != op || i-- > 0) c++;
+    return c;
+}
+
 int opcases_run(const char *group, void (*test)(void **state), void (*last)(void **state)) {
     static struct CMUnitTest tests[CASE_COUNT + 1];
     static char names[CASE_COUNT][128];

@@ -4,7 +4,7 @@
 #include "kernels/activation.h"
 #include "kernels/depthwise.h"
 #include "tensor/rng.h"
-#include "tests/opcheck.h"
+#include "tests/opcases.h"
 
 #include <float.h>
 #include <math.h>
@@ -155,6 +155,16 @@ static void test_ops(void **state) {
         if (opcheck_run(&ROWS[i], &backend_ref, &backend_cpu) != OK) fail_msg("%s", error_reason());
 }
 
+/* Bodies, whose lanes are as many as the set has. */
+static void test_bodies(void **state) {
+    (void)state;
+    static const OpKind ops[] = {OP_skin, OP_joints};
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < opcases_of(ops[k]); i++)
+            if (opcheck_run(opcases_at(ops[k], i), &backend_ref, &backend_cpu) != OK)
+                fail_msg("%s", error_reason());
+}
+
 /* --- depthwise, whose forward and gradient of x oneDNN takes where it is there --- */
 
 typedef struct {
@@ -286,6 +296,7 @@ static int run_with(const char *isa) {
         cmocka_unit_test(test_values), cmocka_unit_test(test_silu_slope),
         cmocka_unit_test(test_ends),   cmocka_unit_test(test_places),
         cmocka_unit_test(test_ops),    cmocka_unit_test(test_depthwise),
+        cmocka_unit_test(test_bodies),
     };
     return cmocka_run_group_tests_name(isa, tests, NULL, NULL);
 }
