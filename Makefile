@@ -281,7 +281,7 @@ layers:
 # stb.c is mostly stb_image itself; cppcheck cannot read the table of anatomy.c.
 lint: $(patsubst %,$(B)/lint/%.ok,$(filter-out crowdrec/stb.c,$(C_FILES)))
 	@cppcheck -q -j$(JOBS) --std=c11 --language=c --enable=warning,portability --inline-suppr \
-		--error-exitcode=1 --suppress=missingIncludeSystem --suppress=memleak \
+		--error-exitcode=1 -DISA=portable --suppress=missingIncludeSystem --suppress=memleak \
 		--suppress=syntaxError:smpl/anatomy.c -I. tensor kernels autograd nets smpl \
 		crowdrec tools
 
