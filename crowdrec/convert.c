@@ -19,11 +19,13 @@ static const char *text_of(const char *option, const ArrayFile *source, const ch
 static Status set_header(const char *in, const NetSpec *spec, const CrowdrecConvert *o,
                          const ArrayFile *source, ArrayFile *f) {
     const char *input = o->input;
+    const int *size = o->input_size[0] ? o->input_size : (const int[]){spec->height, spec->width};
+    TRY(net_check_input(spec, (Shape){1, size[0], size[1], 3}));
     if (!input) TRY(weights_input(in, spec, &input));
     const struct ArrayMeta header[] = {{"net", spec->name},
                                        {"input", input},
-                                       {"height", arena_printf(f->arena, "%d", spec->height)},
-                                       {"width", arena_printf(f->arena, "%d", spec->width)},
+                                       {"height", arena_printf(f->arena, "%d", size[0])},
+                                       {"width", arena_printf(f->arena, "%d", size[1])},
                                        {"licence", text_of(o->licence, source, "licence")},
                                        {"recipe", text_of(o->recipe, source, "recipe")}};
     f->meta_count = sizeof header / sizeof *header;
@@ -32,25 +34,16 @@ static Status set_header(const char *in, const NetSpec *spec, const CrowdrecConv
     return OK;
 }
 
-/* F32 -> F16 in place of the data. */
-static Status halve(Array *a, Arena *arena) {
+/* F32 -> F16 in place of the data; an array with a number beyond F16's stays as it is. */
+static void halve(Array *a, Arena *arena) {
     size_t n = array_size(a);
     const float *from = a->data;
     uint16_t *to = arena_alloc(arena, n * sizeof *to + 1);
     for (size_t i = 0; i < n; i++) {
         to[i] = half_from_float(from[i]);
-        if (isfinite(from[i]) && !isfinite(half_to_float(to[i])))
-            return fail(ERR_MODEL,
-                        "%s holds %g, larger than 16-bit numbers reach; leave out --half", a->name,
-                        (double)from[i]);
+        if (isfinite(from[i]) && !isfinite(half_to_float(to[i]))) return;
     }
     a->data = to, a->dtype = F16;
-    return OK;
-}
-
-static Status halve_all(ArrayFile *f) {
-    for (int i = 0; i < f->count; i++) TRY(halve(&f->array[i], f->arena));
-    return OK;
 }
 
 static Status convert_weights(const char *in, const char *out, const CrowdrecConvert *o,
@@ -60,7 +53,7 @@ static Status convert_weights(const char *in, const char *out, const CrowdrecCon
     TRY(net_open(in, backend_find("cpu"), &spec, &params));
     ArrayFile f = params_arrays(params);
     Status status = set_header(in, &spec, o, source, &f);
-    if (status == OK && o->half) status = halve_all(&f);
+    for (int i = 0; i < f.count && o->half; i++) halve(&f.array[i], f.arena);
     if (status == OK) status = file_write_safetensors(out, &f);
     if (status == OK && report)
         fprintf(report, "%s: %s, %d arrays, input %s\n", out, spec.name, f.count,

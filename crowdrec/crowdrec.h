@@ -225,7 +225,8 @@ typedef struct {
     const char *input;   /* "bgr255", "imagenet" or "alphapose"; NULL: found out */
     const char *licence; /* of the weights */
     const char *recipe;  /* how they were made */
-    int half;            /* not 0: 16-bit numbers (F16); BAD_MODEL when one does not fit */
+    int input_size[2];   /* height, width that the network is run at; zeros: as before */
+    int half;            /* not 0: 16-bit numbers (F16), but for arrays with larger ones */
 } CrowdrecConvert;
 CROWDREC_API CrowdrecStatus crowdrec_convert(const char *in, const char *out,
                                              const CrowdrecConvert *options, FILE *report);

@@ -161,8 +161,12 @@ static const Option option[] = {
      "Licence of the weights, for the file's header."},
     {"--recipe", 0, TEXT, "TEXT", AT(convert.recipe), 0, 0, NULL, COMMAND_CONVERT,
      "How the weights were made, for the file's header."},
+    {"--input-size", 0, PAIR, "HEIGHTxWIDTH", AT(convert.input_size), 32, 8192, NULL,
+     COMMAND_CONVERT,
+     "Size at which the network is run unless told otherwise, multiples of 32, for the file's "
+     "header.  Default: as before."},
     {"--half", 0, FLAG, NULL, AT(convert.half), 0, 0, NULL, COMMAND_CONVERT,
-     "Writes 16-bit numbers, half the size."},
+     "Writes 16-bit numbers, half the size; arrays with numbers beyond 65504 stay as they are."},
     {"--all", 0, FLAG, NULL, AT(all), 0, 0, NULL, COMMAND_INSPECT,
      "Lists every array, not only the first ones."},
 
