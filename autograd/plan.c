@@ -423,8 +423,7 @@ double plan_gradient_norm(const Plan *plan) {
     double values[HYPER] = {0};
     b->sync();
     b->read(values, address(plan, own_slot(plan, SLOT_HYPER)), HYPER * b->real_size);
-    double squared = b->real_size == sizeof(double) ? values[3] : ((const float *)values)[3];
-    return sqrt(squared);
+    return sqrt(host_get(b->real_size == sizeof(double) ? F64 : F32, values, 3));
 }
 
 static void read_slot(const Plan *plan, const Slot *s, const Tensor *t, Dtype host, void *values) {

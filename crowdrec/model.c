@@ -84,9 +84,10 @@ static bool add_normals(const Body *body, const float *at, Model *m) {
 
 static bool count_silhouette(Model *m) {
     uint8_t *scratch = malloc(cover_scratch(&m->cover));
-    if (scratch) m->silhouette = cover_silhouette(&m->cover, scratch);
+    bool made = scratch;
+    if (made) m->silhouette = cover_silhouette(&m->cover, scratch);
     free(scratch);
-    return scratch;
+    return made;
 }
 
 static void set_truth(const Scene *s, const Body *body, const CoverMesh *cover, ScenePerson *p) {

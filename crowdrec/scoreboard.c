@@ -52,7 +52,7 @@ static void print_matched(const ScoreRow *row, int rows, FILE *out) {
 }
 
 void scoreboard_print(const Scoreboard *board, FILE *out) {
-    ScoreRow row[SCOREBOARD_RESULTS];
+    ScoreRow row[SCOREBOARD_RESULTS] = {0};
     for (int i = 0; i < board->results; i++) score_total(board->score[i], &row[i]);
     print_counts(&row[0], out);
     fprintf(out, "  %-21s", "");

@@ -643,6 +643,7 @@ static void crowd_and_file_agree(void **state) {
     give_boxes(&truth);
     Crowd crowd = crowd_of(&truth, 0);
     crowd.camera = (Camera){FOCAL, WIDTH / 2.0, HEIGHT / 2.0, ""};
+    CHECK(crowd.person, "a crowd without people");
     for (int i = 1; i < PEOPLE; i++) { /* the first has no body */
         Person *p = &crowd.person[i];
         p->flags |= PERSON_HAS_BODY;

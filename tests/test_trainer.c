@@ -245,6 +245,7 @@ static TrainGraph toy_build(const void *self, const Scope *m, int batch) {
 static Status toy_sample(void *self, const TrainDraw *draw, void *const *input) {
     (void)self;
     float *image = input[0], *target = input[1];
+    CHECK(image && target, "a sample without a place");
     for (uint64_t i = 0; i < 32 * 32 * 3; i++) image[i] = rng_signed(draw->key, i);
     for (uint64_t i = 0; i < 8 * 8 * 2; i++)
         target[i] = (float)draw->index + rng_signed(draw->key, i);
@@ -289,7 +290,7 @@ static Status toy_pass(Trainer *t, int first, int batch) {
 static double *weights_of(const Params *p, size_t *n) {
     *n = 0;
     for (int i = 0; i < params_count(p); i++) *n += shape_size(params_at(p, i)->shape);
-    double *all = malloc(*n * sizeof *all), *at = all;
+    double *all = malloc((*n + 1) * sizeof *all), *at = all;
     assert_non_null(all);
     for (int i = 0; i < params_count(p); i++) {
         params_get(p, i, at);
