@@ -16,6 +16,7 @@ static const struct {
 };
 
 static bool exists(const char *folder, const char *beside, const char *name, char path[PATH_MAX]) {
+    CHECK(path, "no place for a path");
     int length = snprintf(path, PATH_MAX, "%s%s/%s.safetensors", folder, beside, name);
     return length > 0 && length < PATH_MAX && access(path, R_OK) == 0;
 }
