@@ -87,6 +87,18 @@ static void whole_losses(const Iterator *it, const Scope *m, Whole *w, const Los
     memcpy(w->body, bodies, sizeof bodies);
 }
 
+/* What every plan with the losses keeps and records; keep has room for all of it. */
+static PlanOptions loss_options(const Whole *w, Tensor **keep) {
+    memcpy(keep, w->term, sizeof w->term);
+    memcpy(keep + TERMS, w->body, sizeof w->body);
+    return (PlanOptions){.loss = w->term[0],
+                         .keep = keep,
+                         .keeps = TERMS + BODIES,
+                         .record = w->term,
+                         .records = TERMS,
+                         .rows = ITERATE_ROWS};
+}
+
 /* Network, losses and update in one graph. */
 static PlanOptions whole_of_network(const Iterator *it, Whole *w, Tensor **keep) {
     w->graph = graph_new();
@@ -95,15 +107,9 @@ static PlanOptions whole_of_network(const Iterator *it, Whole *w, Tensor **keep)
     w->in = people_inputs(&m, people->count, people->height, people->width);
     NetOutput y = net_build(it->o.net, &m, w->in.pixels, w->in.bbox_info);
     whole_losses(it, &m, w, &(LossPrediction){y.pose6d, y.betas, y.cam});
-    memcpy(keep, w->term, sizeof w->term);
-    memcpy(keep + TERMS, w->body, sizeof w->body);
-    return (PlanOptions){.loss = w->term[0],
-                         .keep = keep,
-                         .keeps = TERMS + BODIES,
-                         .record = w->term,
-                         .records = TERMS,
-                         .rows = ITERATE_ROWS,
-                         .update = &ADAMW};
+    PlanOptions o = loss_options(w, keep);
+    o.update = &ADAMW;
+    return o;
 }
 
 /* The losses alone; the network's outputs are inputs that want a gradient. */
@@ -115,16 +121,9 @@ static PlanOptions whole_of_outputs(const Iterator *it, Whole *w, Tensor **keep)
     w->out[1] = graph_input(m.graph, "betas", F32, (Shape){n, 1, 1, BODY_BETAS});
     w->out[2] = graph_input(m.graph, "cam", F32, (Shape){n, 1, 1, 3});
     whole_losses(it, &m, w, &(LossPrediction){w->out[0], w->out[1], w->out[2]});
-    memcpy(keep, w->term, sizeof w->term);
-    memcpy(keep + TERMS, w->body, sizeof w->body);
-    return (PlanOptions){.loss = w->term[0],
-                         .keep = keep,
-                         .keeps = TERMS + BODIES,
-                         .record = w->term,
-                         .records = TERMS,
-                         .rows = ITERATE_ROWS,
-                         .wrt = w->out,
-                         .wrts = OUTPUTS};
+    PlanOptions o = loss_options(w, keep);
+    o.wrt = w->out, o.wrts = OUTPUTS;
+    return o;
 }
 
 /* Loss = sum of output * seed, so that the outputs' gradients are the seeds. */
