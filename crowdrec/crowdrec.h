@@ -255,9 +255,11 @@ typedef struct CrowdrecTrain {
     const char *photos;     /* folder of the sets' photos; NULL: beside the annotations */
     size_t cache;           /* bytes of decoded photos kept for each set, 0: 1 GiB */
 
-    const char *net;                   /* variant; NULL: the task's small one */
-    const char *weights;               /* start from these; NULL: fresh */
-    int input_size[2];                 /* height, width, multiples of 32; 0: the network's own */
+    const char *net;     /* variant; NULL: the task's small one */
+    const char *weights; /* start from these; NULL: fresh */
+    const char
+        *backbone;     /* fresh, but what fits of these (an encoder, a pose network); NULL: all */
+    int input_size[2]; /* height, width, multiples of 32; 0: the network's own */
     const char *body, *body_regressor; /* MESH: the body, required; as in CrowdrecOptions */
     const char *mean; /* MESH: npz with init_pose, init_shape, init_cam; NULL: the sets' mean */
 
@@ -277,6 +279,7 @@ typedef struct CrowdrecTrain {
 
     double rotate, scale, jitter, colour; /* degrees; shares of box, box and brightness; -1: none */
     int no_flip, dropout;                 /* MESH: dropout in the head when not 0 */
+    double emphasis;        /* POSE: errors at a joint count up to 1 + this; 0: 30, -1: none */
     double loss_weights[5]; /* MESH: of keypoints, pose, betas, joints, vertices; all 0: the paper's
                                5, 5, 5, 1, 0.1 */
     int vertices; /* MESH: vertices in the loss, 0: 128, -1: none; as many as the body has: all */

@@ -7,6 +7,7 @@
 #include "crowdrec/trainmesh.h"
 #include "crowdrec/trainpose.h"
 #include "crowdrec/trainsave.h"
+#include "nets/backbone.h"
 #include "nets/init.h"
 #include "nets/rule.h"
 #include "tensor/file.h"
@@ -54,6 +55,8 @@ static Status complete(const TrainOptions *given, TrainOptions *o) {
     o->ema = chosen(o->ema, r->ema);
     o->warmup = (int)chosen(o->warmup, r->warmup);
     if (!o->steps && !o->epochs && !(o->time_limit > 0)) o->epochs = r->epochs;
+    if (o->weights && o->backbone)
+        return fail(ERR_USAGE, "--weights and --backbone exclude each other");
     if (o->steps && o->epochs) return fail(ERR_USAGE, "--steps and --epochs exclude each other");
     if (!o->output) return fail(ERR_USAGE, "--output is needed: the folder for the results");
     return OK;
@@ -128,6 +131,14 @@ static Status choose_update(const TrainOptions *o, UpdateAttr *out) {
     return fail(ERR_USAGE, "--optimizer: '%s' is not adam, adamw or sgd", o->optimizer);
 }
 
+static Status take_backbone(const Run *r) {
+    int taken;
+    TRY(backbone_load(r->o.backbone, r->trainer->params, &taken));
+    log_info("train: %d of %d arrays begin as in %s", taken, params_count(r->trainer->params),
+             r->o.backbone);
+    return OK;
+}
+
 static Status fresh_start(Run *r) {
     Trainer *t = r->trainer;
     r->state = (TrainState){.seed = (uint64_t)r->o.seed, .best = NAN};
@@ -142,6 +153,7 @@ static Status fresh_start(Run *r) {
         TRY(status);
     } else {
         init_fill(&t->spec, r->state.seed, t->params);
+        if (r->o.backbone) TRY(take_backbone(r));
         if (r->task->start) TRY(r->task->start(r->task->self, t->params));
     }
     trainer_average_reset(t);

@@ -17,6 +17,8 @@ enum { STRIDE = 4, VALIDATION_BATCH = 32, LEAST_JOINTS = 4 };
 /* Deviation of a target in heatmap pixels: 2 for inputs of height 256. */
 static const double DEVIATION = 2.0 / 256;
 
+static const double EMPHASIS = 30; /* of the loss, unless an option says otherwise */
+
 typedef struct {
     TrainOptions o;
     NetSpec spec;
@@ -27,8 +29,11 @@ typedef struct {
 
 /* ---- the loss ---- */
 
-Tensor *trainpose_loss(const Scope *m, Tensor *heatmaps, Tensor *target, Tensor *weight) {
-    Tensor *element = loss(m, MSE, heatmaps, target, square(m, weight));
+Tensor *trainpose_loss(const Scope *m, Tensor *heatmaps, Tensor *target, Tensor *weight,
+                       double emphasis) {
+    Tensor *counts = square(m, weight);
+    if (emphasis > 0) counts = mul(m, offset(m, scale(m, target, (float)emphasis), 1), counts);
+    Tensor *element = loss(m, MSE, heatmaps, target, counts);
     return scale(m, mean(m, element, AXES_ALL), 0.5f);
 }
 
@@ -42,7 +47,8 @@ static TrainGraph build(const void *self, const Scope *m, int batch) {
     g.input[1] = graph_input(m->graph, "target", F32, heat);
     g.input[2] = graph_input(m->graph, "weight", F32, (Shape){batch, 1, 1, s->joints});
     Tensor *heatmaps = net_build(s, m, g.input[0], NULL).raw;
-    g.loss = trainpose_loss(m, heatmaps, g.input[1], g.input[2]);
+    double emphasis = t->o.emphasis != 0 ? t->o.emphasis : EMPHASIS;
+    g.loss = trainpose_loss(m, heatmaps, g.input[1], g.input[2], emphasis);
     return g;
 }
 

@@ -3,6 +3,7 @@
  */
 #include "tests/netrun.h"
 
+#include "nets/backbone.h"
 #include "tensor/file.h"
 #include "tests/support.h"
 
@@ -480,6 +481,51 @@ static void test_open_file(void **state) {
         ERR_MODEL);
 }
 
+/* ---- a backbone ---- */
+
+static Params *fresh_params(const char *net, NetSpec *spec) {
+    assert_int_equal(net_spec(net, spec), OK);
+    Params *p = params_new(backend_find("cpu"));
+    net_declare(spec, p);
+    assert_int_equal(params_alloc(p), OK);
+    return p;
+}
+
+/* A mesh network takes a pose network's stem and stages, keeps its own head and the last sums that
+ * a pose network does not have; a detector has nothing to give. */
+static void test_backbone(void **state) {
+    (void)state;
+    static const char *const same[] = {"conv1.weight", "bn2.running_var",
+                                       "stage4.0.branches.3.1.conv2.weight"};
+    static const char *const own[] = {"encoder.stage4.0.fuse_layers.3.0.0.0.weight", "fc1.weight",
+                                      "encoder.incre_modules.0.0.conv1.weight"};
+    NetSpec spec;
+    Params *pose, *mesh = fresh_params("cliff_hr16_small", &spec);
+    int taken;
+    assert_int_equal(backbone_load("rule:hrnet_pose_w16_small:3", mesh, &taken), OK);
+    assert_int_equal(net_open("rule:hrnet_pose_w16_small:3", backend_find("cpu"), &spec, &pose),
+                     OK);
+    assert_int_equal(taken, params_count(pose) - 2); /* but for final_layer's weight and bias */
+    static double got[1 << 20], want[1 << 20];
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        char full[128];
+        snprintf(full, sizeof full, "encoder.%s", same[i]);
+        int source = params_find(pose, same[i]);
+        size_t n = shape_size(params_at(pose, source)->shape);
+        params_get(pose, source, want);
+        params_get(mesh, params_find(mesh, full), got);
+        assert_true(want[0] != 0);
+        assert_memory_equal(got, want, n * sizeof *got);
+    }
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        params_get(mesh, params_find(mesh, own[i]), got);
+        assert_true(got[0] == 0);
+    }
+    assert_int_equal(backbone_load("rule:yolox_nano:1", mesh, &taken), ERR_MODEL);
+    params_free(pose);
+    params_free(mesh);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forward),
@@ -492,6 +538,7 @@ int main(void) {
         cmocka_unit_test(test_check_input),
         cmocka_unit_test(test_open_weights),
         cmocka_unit_test(test_open_file),
+        cmocka_unit_test(test_backbone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

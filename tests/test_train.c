@@ -2,6 +2,7 @@
  * for HRNet's heatmap loss, YOLOX's losses and CLIFF's pre-training loss, and CLIFF's dropout.
  */
 #include "crowdrec/detloss.h"
+#include "crowdrec/trainpose.h"
 
 #include "tests/netrun.h"
 
@@ -130,14 +131,12 @@ typedef struct {
     Tensor *target, *weight, *loss;
 } PoseLoss;
 
-/* (1/J) sum over joints of half the mean over images and pixels of (w*p - w*t)^2. */
 static PoseLoss pose_loss(const NetRun *run) {
     const Scope *m = &run->scope;
     Shape s = run->y.raw->shape;
     PoseLoss p = {.target = graph_input(m->graph, "target", F32, s),
                   .weight = graph_input(m->graph, "weight", F32, (Shape){s.n, 1, 1, s.c})};
-    Tensor *element = loss(m, MSE, run->y.raw, p.target, square(m, p.weight));
-    p.loss = scale(m, mean(m, element, AXES_ALL), 0.5f);
+    p.loss = trainpose_loss(m, run->y.raw, p.target, p.weight, 0);
     return p;
 }
 
@@ -394,11 +393,34 @@ static void test_dropout(void **state) {
     pretrain_free(&p);
 }
 
+/* An error at the top of a target counts 1 + emphasis times as much as one far from it. */
+static void test_emphasis(void **state) {
+    (void)state;
+    static const float heat[] = {0.5f, 0.5f, 0.25f, 0}, target[] = {1, 0, 0.5f, 0}, weight = 2;
+    const double want = 0.5 / 4 * 4 * (0.25 * 31 + 0.25 + 0.0625 * 16);
+    Graph *g = graph_new();
+    Scope m = {.graph = g, .train = true};
+    Shape s = {1, 2, 2, 1};
+    Tensor *in[] = {graph_input(g, "heat", F32, s), graph_input(g, "target", F32, s),
+                    graph_input(g, "weight", F32, (Shape){1, 1, 1, 1})};
+    Tensor *l = trainpose_loss(&m, in[0], in[1], in[2], 30);
+    Plan *plan;
+    assert_int_equal(plan_new(g, &backend_cpu, &(PlanOptions){.keep = &l, .keeps = 1}, &plan), OK);
+    plan_write(plan, in[0], F32, heat);
+    plan_write(plan, in[1], F32, target);
+    plan_write(plan, in[2], F32, &weight);
+    plan_run(plan);
+    double got;
+    plan_read(plan, l, F64, &got);
+    assert_true(fabs(got - want) <= 1e-6 * want);
+    plan_free(plan);
+    graph_free(g);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pose),
-        cmocka_unit_test(test_detector),
-        cmocka_unit_test(test_pretrain),
+        cmocka_unit_test(test_pose),     cmocka_unit_test(test_emphasis),
+        cmocka_unit_test(test_detector), cmocka_unit_test(test_pretrain),
         cmocka_unit_test(test_dropout),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

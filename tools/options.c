@@ -197,6 +197,10 @@ static const Option option[] = {
      "Variant to train; an unknown name lists them.  Default: the small one of the task."},
     {"--weights", 0, TEXT, "WEIGHTS", AT(train.weights), 0, 0, NULL, COMMAND_TRAIN,
      "Starts from these instead of fresh numbers."},
+    {"--backbone", 0, TEXT, "WEIGHTS", AT(train.backbone), 0, 0, NULL, COMMAND_TRAIN,
+     "Fresh numbers but for what has the same name and shape in these: an encoder, or a pose "
+     "network "
+     "for a mesh network to begin with."},
     {"--input-size", 0, PAIR, "HEIGHTxWIDTH", AT(train.input_size), 32, 8192, NULL, COMMAND_TRAIN,
      "Size of the network's input, multiples of 32.  Default: the network's own."},
     {"--body", 0, TEXT, "FILE", AT(train.body), 0, 0, NULL, COMMAND_TRAIN,
@@ -255,6 +259,8 @@ static const Option option[] = {
      "No sample is mirrored."},
     {"--dropout", 0, FLAG, NULL, AT(train.dropout), 0, 0, NULL, COMMAND_TRAIN,
      "mesh: dropout (0.5) in the head."},
+    {"--emphasis", 0, REAL, "X|none", AT(train.emphasis), 1e-4, 1e4, "none", COMMAND_TRAIN,
+     "pose: errors at a joint's place count up to 1 + X times as much as elsewhere.  Default: 30."},
     {"--loss-weights", 0, NUMBERS, "K,P,B,J,V", AT(loss_weights), 0, 1e6, NULL, COMMAND_TRAIN,
      "mesh: what keypoints, pose, betas, joints and vertices count.  Default: the paper's "
      "5,5,5,1,0.1."},
