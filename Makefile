@@ -1,6 +1,7 @@
 # crowdrec.  `make help` lists targets and switches, docs/architecture.md the folders.
 #
-# One build folder per variant: build, build/clang (CC=clang), build/asan and build/ubsan (SAN=...).
+# One build folder per variant: build, build/clang (CC=clang), build/asan, build/ubsan and build/sanitize
+# (SAN=...; sanitize is the two in one).
 # tools/configure looks for compiler and libraries once per configuration and leaves its findings in
 # config.mk there.
 VERSION := $(shell sed -n 's/^.define CROWDREC_VERSION "\(.*\)"/\1/p' crowdrec/crowdrec.h)
@@ -30,6 +31,7 @@ CONFIG = $(B)/config.mk
 CFLAGS = -O3 -g
 CFLAGS_asan = -fsanitize=address -fno-omit-frame-pointer
 CFLAGS_ubsan = -fsanitize=undefined -fno-sanitize-recover=all
+CFLAGS_sanitize = $(CFLAGS_asan) $(CFLAGS_ubsan)
 # gcc does not see that fail() never returns OK, and warns of values that are only set then.
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	$(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized) $(if $(filter 1,$(WERROR)),-Werror)
@@ -39,7 +41,7 @@ FLAGS = $(CPPFLAGS) $(LANGUAGE) $(WARNINGS) $(CFLAGS) $(CFLAGS_$(SAN)) $(CONFIG_
 LIBS = $(LDFLAGS) $(CFLAGS_$(SAN)) $(CONFIG_LIBS) -lm -ldl $(LDLIBS)
 
 # Goals that do their work in further runs of make, after installing what is missing.
-OUTER = test demo models check asan ubsan bench clean help format layers
+OUTER = test demo models check asan ubsan sanitize bench clean help format layers
 ifneq ($(or $(if $(MAKECMDGOALS),,all),$(filter-out $(OUTER),$(MAKECMDGOALS))),)
 include $(CONFIG)
 endif
@@ -70,7 +72,7 @@ C_FILES := $(wildcard */*.c tests/*/*.c)
 H_FILES := $(wildcard */*.h tests/*/*.h)
 CUDA_FILES := $(wildcard */*.cu */*.cuh tests/*/*.cu)
 
-.PHONY: all config tests programs deps ready run-tests test test-the-tests check asan ubsan bench \
+.PHONY: all config tests programs deps ready run-tests test test-the-tests check asan ubsan sanitize bench \
 	demo run-demo models run-bench format layers lint symbols install clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -237,7 +239,7 @@ test:
 	@$(INNER) ready
 	@$(INNER) run-tests
 
-asan ubsan:
+asan ubsan sanitize:
 	@$(INNER) SAN=$@ ready
 	@$(INNER) SAN=$@ run-tests
 
@@ -268,9 +270,8 @@ check:
 	@$(INNER) WERROR=1 run-tests
 	@$(INNER) WERROR=1 test-the-tests
 	@CROWDREC_TEST_FAST=1 $(INNER) WERROR=1 CC=clang all run-tests
-	@CROWDREC_TEST_FAST=1 $(INNER) WERROR=1 asan
-	@CROWDREC_TEST_FAST=1 $(INNER) WERROR=1 ubsan
-	@tests/run --sum build build/clang build/asan build/ubsan
+	@CROWDREC_TEST_FAST=1 $(INNER) WERROR=1 sanitize
+	@tests/run --sum build build/clang build/sanitize
 
 format:
 	@clang-format --dry-run -Werror $(C_FILES) $(H_FILES) $(CUDA_FILES)
@@ -325,7 +326,7 @@ help:
 #:   config          look for compiler and libraries again if switches changed
 #:   bench           measure; PEER=torch compares with PyTorch (PYTHON=the one that has it)
 #:   check           all that CI checks: format, layers, lint, both compilers, tests, sanitizers
-#:   asan, ubsan     the tests under a sanitizer
+#:   asan, ubsan     the tests under a sanitizer; sanitize: under both at once
 #:   test-the-tests  break kernels on purpose; the tests must notice
 #:   symbols         only crowdrec_* is exported
 #:   install         to PREFIX (/usr/local), under DESTDIR

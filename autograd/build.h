@@ -119,7 +119,7 @@ Tensor *build_dropout(const Scope *m, const char *name, Tensor *x, float p, Tens
 
 #define rot6d(m, x) BUILD_OP(m, rot6d, NoAttr, x, NULL, NULL, 0)
 #define rodrigues(m, x) BUILD_OP(m, rodrigues, NoAttr, x, NULL, NULL, 0)
-#define axisangle(m, x) BUILD_OP(m, axisangle, NoAttr, x, NULL, NULL, 0)
+#define axisangle(m, x, near) BUILD_OP(m, axisangle, NoAttr, x, near, NULL, 0)
 #define project(m, points, camera_fcc) BUILD_OP(m, project, NoAttr, points, camera_fcc, NULL, 0)
 #define camera(m, crop_camera, box) BUILD_OP(m, camera, NoAttr, crop_camera, box, NULL, 0)
 

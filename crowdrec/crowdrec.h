@@ -139,6 +139,7 @@ typedef struct {
     int iterations, max_iterations; /* per group, 0: the recipe's; hard cap, 0: 4 * iterations */
     int group;                      /* people refined together, 0: 50; -1: all */
     double rate;                    /* learning rate, 0: 1e-5 */
+    double crowd_weight;            /* of the term that draws the crowd to one ground, 0: 0.001 */
     double time_limit;              /* seconds of refinement for each photo, 0: none */
     size_t max_mem;                 /* bytes for activations, 0: three quarters of what is free */
     int profile;                    /* not 0: the log ends with what refinement's steps cost */
@@ -279,7 +280,7 @@ typedef struct CrowdrecTrain {
 
     double rotate, scale, jitter, colour; /* degrees; shares of box, box and brightness; -1: none */
     int no_flip, dropout;                 /* MESH: dropout in the head when not 0 */
-    double emphasis;        /* POSE: errors at a joint count up to 1 + this; 0: 30, -1: none */
+    double emphasis;        /* POSE: errors at a joint count up to 1 + this at first; 0: 30, -1: none */
     double loss_weights[5]; /* MESH: of keypoints, pose, betas, joints, vertices; all 0: the paper's
                                5, 5, 5, 1, 0.1 */
     int vertices; /* MESH: vertices in the loss, 0: 128, -1: none; as many as the body has: all */

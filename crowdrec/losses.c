@@ -25,7 +25,8 @@ LossBodies losses_bodies(const Scope *m, const Body *body, const LossPrediction 
                          const LossTargets *t) {
     LossBodies b;
     b.rotations = rot6d(m, p->pose6d);
-    b.angles = axisangle(m, b.rotations);
+    bool near = t->pose && t->pose->shape.c == 3;
+    b.angles = axisangle(m, b.rotations, near ? t->pose : NULL);
     b.trans = camera(m, p->cam, t->box);
     b.joints = add(m, body_halpe(m, body, b.rotations, p->betas), b.trans);
     Tensor *pixels = project(m, b.joints, t->intrinsics);

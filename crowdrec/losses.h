@@ -59,7 +59,8 @@ typedef struct {
 
 LossTargets losses_targets(const Scope *m, int n, bool pose_as_matrices);
 
-/* From network outputs to bodies in the camera frame. */
+/* From network outputs to bodies in the camera frame; of the axis-angles of a rotation those
+ * nearest to t->pose, where that holds axis-angles. */
 LossBodies losses_bodies(const Scope *m, const Body *body, const LossPrediction *p,
                          const LossTargets *t);
 

@@ -266,6 +266,7 @@ static Status refine(Job *job) {
                              .max_iterations = o->max_iterations,
                              .group = o->group,
                              .rate = o->rate,
+                             .crowd = o->crowd_weight,
                              .time_limit = o->time_limit,
                              .max_mem = o->max_mem,
                              .profile = p->profile,

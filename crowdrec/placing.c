@@ -274,7 +274,7 @@ static void settle(Room *r, const Candidate *c, const Place *place, const Figure
     memcpy(p->betas, c->betas, sizeof p->betas);
     scene_upright(s, place->heading, axes);
     geom_multiply(axes, c->turn, turn);
-    geom_axisangle(turn, root);
+    geom_axisangle(turn, NULL, root);
     for (int k = 0; k < 3; k++) {
         p->pose[k] = (float)root[k];
         p->trans[k] = (float)(place->at[k] - c->low * axes[3 * k + 1] - c->root[k]);

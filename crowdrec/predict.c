@@ -19,7 +19,7 @@ static Status make_plan(Predictor *p, const NetSpec *net, Params *params) {
     p->in = people_inputs(&m, p->batch, net->height, net->width);
     NetOutput y = net_build(net, &m, p->in.pixels, p->in.bbox_info);
     Tensor *rotations = rot6d(&m, y.pose6d);
-    Tensor *all[OUTPUTS] = {y.pose6d, y.betas, y.cam, rotations, axisangle(&m, rotations)};
+    Tensor *all[OUTPUTS] = {y.pose6d, y.betas, y.cam, rotations, axisangle(&m, rotations, NULL)};
     memcpy(p->out, all, sizeof all);
     PlanOptions o = {.keep = p->out, .keeps = OUTPUTS, .fix_params = true};
     return plan_new(p->graph, params_backend(params), &o, &p->plan);

@@ -66,6 +66,7 @@ typedef struct {
     Crowd *crowd;
     RefineOptions o;
     const RefineRecipe *recipe;
+    LossWeights weights; /* the recipe's, but for what the options say */
     RefineReport *report;
     Schedule schedule;
     int *index; /* people that can be refined */
@@ -204,7 +205,7 @@ static Status refine_people(Refiner *r, const People *people, const Group *g, in
     IterateOptions o = {.net = regress_net(r->regressor),
                         .params = regress_params(r->regressor),
                         .body = regress_body(r->regressor),
-                        .weights = &r->recipe->weights,
+                        .weights = &r->weights,
                         .people = people,
                         .max_mem = r->o.max_mem,
                         .profile = r->o.profile};
@@ -260,6 +261,8 @@ Status refine_run(Regressor *regressor, const Image *photo, Crowd *crowd,
     Refiner r = {.regressor = regressor, .crowd = crowd, .o = *options, .report = report};
     r.start = now();
     r.recipe = options->recipe ? options->recipe : &RECIPE[0];
+    r.weights = r.recipe->weights;
+    if (options->crowd > 0) r.weights.crowd = options->crowd;
     *report = (RefineReport){.reason = "nobody to refine"};
     r.index = malloc(((size_t)crowd->count + 1) * sizeof *r.index);
     Group *groups = malloc(((size_t)crowd->count + 1) * sizeof *groups);

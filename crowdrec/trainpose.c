@@ -17,7 +17,7 @@ enum { STRIDE = 4, VALIDATION_BATCH = 32, LEAST_JOINTS = 4 };
 /* Deviation of a target in heatmap pixels: 2 for inputs of height 256. */
 static const double DEVIATION = 2.0 / 256;
 
-static const double EMPHASIS = 30; /* of the loss, unless an option says otherwise */
+static const double EMPHASIS = 30; /* of the loss at first, unless an option says otherwise */
 
 typedef struct {
     TrainOptions o;
@@ -30,9 +30,9 @@ typedef struct {
 /* ---- the loss ---- */
 
 Tensor *trainpose_loss(const Scope *m, Tensor *heatmaps, Tensor *target, Tensor *weight,
-                       double emphasis) {
+                       Tensor *emphasis) {
     Tensor *counts = square(m, weight);
-    if (emphasis > 0) counts = mul(m, offset(m, scale(m, target, (float)emphasis), 1), counts);
+    if (emphasis) counts = mul(m, offset(m, mul(m, target, emphasis), 1), counts);
     Tensor *element = loss(m, MSE, heatmaps, target, counts);
     return scale(m, mean(m, element, AXES_ALL), 0.5f);
 }
@@ -42,13 +42,13 @@ static TrainGraph build(const void *self, const Scope *m, int batch) {
     const NetSpec *s = &t->spec;
     Shape image = {batch, s->height, s->width, 3};
     Shape heat = {batch, t->heat_h, t->heat_w, s->joints};
-    TrainGraph g = {.inputs = 3};
+    TrainGraph g = {.inputs = 4};
     g.input[0] = graph_input(m->graph, "input", F32, image);
     g.input[1] = graph_input(m->graph, "target", F32, heat);
     g.input[2] = graph_input(m->graph, "weight", F32, (Shape){batch, 1, 1, s->joints});
+    g.input[3] = graph_input(m->graph, "emphasis", F32, (Shape){batch, 1, 1, 1});
     Tensor *heatmaps = net_build(s, m, g.input[0], NULL).raw;
-    double emphasis = t->o.emphasis != 0 ? t->o.emphasis : EMPHASIS;
-    g.loss = trainpose_loss(m, heatmaps, g.input[1], g.input[2], emphasis);
+    g.loss = trainpose_loss(m, heatmaps, g.input[1], g.input[2], g.input[3]);
     return g;
 }
 
@@ -119,6 +119,11 @@ static void fill_targets(const PoseTask *t, const DatasetPerson *p, const View *
     }
 }
 
+static float emphasis_at(const PoseTask *t, double progress) {
+    double first = t->o.emphasis < 0 ? 0 : t->o.emphasis > 0 ? t->o.emphasis : EMPHASIS;
+    return (float)(first * 0.5 * (1 + cos(M_PI * progress)));
+}
+
 static Status sample(void *self, const TrainDraw *draw, void *const *input) {
     const PoseTask *t = self;
     TrainPick pick = trainset_pick(&t->train, draw);
@@ -131,6 +136,7 @@ static Status sample(void *self, const TrainDraw *draw, void *const *input) {
     dataset_release(pick.set, p->photo);
     augment_colour(&v.a, &t->pixels, input[0], t->spec.height * t->spec.width);
     fill_targets(t, p, &v, input[1], input[2]);
+    *(float *)input[3] = emphasis_at(t, draw->progress);
     return OK;
 }
 

@@ -27,24 +27,35 @@ INLINE double affine_clamp(double x, double low, double high) {
     return x < low ? low : x > high ? high : x;
 }
 
-INLINE double affine_byte(const AffineSource *s, int y, int x, int channel) {
+/* The three bytes of a pixel, NULL beyond the photo. */
+INLINE const uint8_t *affine_bytes(const AffineSource *s, int y, int x) {
     y -= s->a.tile.top, x -= s->a.tile.left;
     bool inside = y >= 0 && y < s->h && x >= 0 && x < s->w;
-    return inside ? s->photo[((size_t)y * (size_t)s->w + (size_t)x) * 3 + (size_t)channel]
-                  : s->a.border;
+    return inside ? s->photo + ((size_t)y * (size_t)s->w + (size_t)x) * 3 : NULL;
 }
 
-/* Bilinear; what reaches no pixel of the photo is border, whatever the coordinates are. */
-INLINE double affine_sample(const AffineSource *s, double x, double y, int channel) {
-    if (!(x > -1 && x < s->photo_w && y > -1 && y < s->photo_h)) return s->a.border;
-    int x0 = (int)floor(x), y0 = (int)floor(y);
+/* floor without a call; of what an int can hold. */
+INLINE int affine_floor(double x) {
+    int i = (int)x;
+    return i - (x < i);
+}
+
+/* Bilinear, three channels; what reaches no pixel of the photo is border, whatever the coordinates
+ * are. */
+INLINE void affine_sample(const AffineSource *s, double x, double y, double value[3]) {
+    for (int k = 0; k < 3; k++) value[k] = s->a.border;
+    if (!(x > -1 && x < s->photo_w && y > -1 && y < s->photo_h)) return;
+    int x0 = affine_floor(x), y0 = affine_floor(y);
     double fx = x - x0, fy = y - y0;
-    double top =
-        affine_byte(s, y0, x0, channel) * (1 - fx) + affine_byte(s, y0, x0 + 1, channel) * fx;
-    double low = affine_byte(s, y0 + 1, x0, channel) * (1 - fx) +
-                 affine_byte(s, y0 + 1, x0 + 1, channel) * fx;
-    double value = top * (1 - fy) + low * fy;
-    return s->a.round8 ? floor(value + 0.5) : value;
+    const uint8_t *near[4];
+    for (int i = 0; i < 4; i++) near[i] = affine_bytes(s, y0 + i / 2, x0 + i % 2);
+    for (int k = 0; k < 3; k++) {
+        double byte[4];
+        for (int i = 0; i < 4; i++) byte[i] = near[i] ? near[i][k] : s->a.border;
+        double top = byte[0] * (1 - fx) + byte[1] * fx, low = byte[2] * (1 - fx) + byte[3] * fx;
+        double mixed = top * (1 - fy) + low * fy;
+        value[k] = s->a.round8 ? affine_floor(mixed + 0.5) : mixed;
+    }
 }
 
 /* Writes the three numbers of the crop's pixel (row, column); map [6], rectangle [4] or NULL. */
@@ -61,8 +72,10 @@ INLINE void affine_pixel(const AffineSource *s, const REAL *map, const REAL *rec
         y = affine_clamp(y, rectangle[1], rectangle[3]);
     }
     bool valid = row < valid_h && column < valid_w;
+    double value[3] = {a->border, a->border, a->border};
+    if (valid) affine_sample(s, x, y, value);
     for (int k = 0; k < 3; k++) {
-        double p = valid ? affine_sample(s, x, y, a->reverse ? 2 - k : k) : a->border;
+        double p = value[a->reverse ? 2 - k : k];
         double deviation = a->deviation[k] != 0 ? a->deviation[k] : 1;
         out[k] = (REAL)((p * scale - a->mean[k]) / deviation);
     }

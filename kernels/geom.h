@@ -205,24 +205,57 @@ GEOM GeomTurn geom_turn(const REAL *q) {
     return t;
 }
 
-/* Axis-angle of a rotation matrix; the largest component of the quaternion is positive, so angles
- * up to 2 pi come out. */
-GEOM void geom_axisangle(const REAL *R, REAL *r) {
-    GeomQuaternion s = geom_quaternion(R);
-    REAL q[4];
-    for (int i = 0; i < 4; i++) q[i] = s.sum[i] / (2 * s.root);
-    GeomTurn t = geom_turn(q);
-    for (int i = 0; i < 3; i++) r[i] = t.factor * q[i + 1];
+/* The axis-angles of one rotation are r and what is whole turns further along it.  Whether the one
+ * a turn back is nearer to `near`; NULL, or next to no rotation: no. */
+GEOM bool geom_turned_back(const REAL *r, const REAL *near) {
+    REAL angle = sqrt(geom_dot(r, r)), here = 0, back = 0;
+    if (!near || !(angle > (REAL)1e-3)) return false;
+    for (int i = 0; i < 3; i++) {
+        REAL other = r[i] - r[i] / angle * (REAL)6.283185307179586;
+        here += (r[i] - near[i]) * (r[i] - near[i]);
+        back += (other - near[i]) * (other - near[i]);
+    }
+    return back < here;
 }
 
-GEOM void geom_axisangle_backward(const REAL *R, const REAL *dr, REAL *dR) {
-    GeomQuaternion s = geom_quaternion(R);
-    REAL q[4], dq[4], droot = 0;
-    for (int i = 0; i < 4; i++) q[i] = s.sum[i] / (2 * s.root);
-    GeomTurn t = geom_turn(q);
-    REAL along = geom_dot(q + 1, dr);
-    dq[0] = t.by_w * along;
-    for (int i = 0; i < 3; i++) dq[i + 1] = t.factor * dr[i] + t.by_n * along * q[i + 1];
+/* The quaternion whose axis-angle is wanted, and the matrix's own. */
+typedef struct {
+    GeomQuaternion s;
+    REAL q[4], sign; /* q = sign times the matrix's */
+    GeomTurn turn;   /* of q */
+} GeomAxis;
+
+GEOM GeomAxis geom_axis(const REAL *R, const REAL *near) {
+    GeomAxis a;
+    REAL r[3];
+    a.s = geom_quaternion(R), a.sign = 1;
+    for (int i = 0; i < 4; i++) a.q[i] = a.s.sum[i] / (2 * a.s.root);
+    a.turn = geom_turn(a.q);
+    for (int i = 0; i < 3; i++) r[i] = a.turn.factor * a.q[i + 1];
+    if (!geom_turned_back(r, near)) return a;
+    a.sign = -1;
+    for (int i = 0; i < 4; i++) a.q[i] = -a.q[i];
+    a.turn = geom_turn(a.q);
+    return a;
+}
+
+/* Axis-angle of a rotation matrix: the largest component of the quaternion is positive, so angles
+ * up to 2 pi come out, and a rotation that moves on may jump by a turn; with `near` [3] the one
+ * that is nearest to it. */
+GEOM void geom_axisangle(const REAL *R, const REAL *near, REAL *r) {
+    GeomAxis a = geom_axis(R, near);
+    for (int i = 0; i < 3; i++) r[i] = a.turn.factor * a.q[i + 1];
+}
+
+GEOM void geom_axisangle_backward(const REAL *R, const REAL *near, const REAL *dr, REAL *dR) {
+    GeomAxis a = geom_axis(R, near);
+    GeomQuaternion s = a.s;
+    GeomTurn t = a.turn;
+    REAL q[4], dq[4], droot = 0, along = geom_dot(a.q + 1, dr);
+    dq[0] = a.sign * t.by_w * along;
+    for (int i = 0; i < 3; i++)
+        dq[i + 1] = a.sign * (t.factor * dr[i] + t.by_n * along * a.q[i + 1]);
+    for (int i = 0; i < 4; i++) q[i] = a.sign * a.q[i];
     for (int i = 0; i < 4; i++) droot += (i == s.largest ? 1 : -1) * dq[i] * q[i] / s.root;
     REAL dt = droot / (2 * s.root), dtwist[3] = {0, 0, 0}, dpair[3] = {0, 0, 0};
     int axis = s.largest - 1;

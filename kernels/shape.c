@@ -198,7 +198,11 @@ static void points(const Rule *r, int c, int out_c) {
 
 static void shape_rot6d(const NoAttr *a, const Rule *r) { (void)a, points(r, 6, 9); }
 static void shape_rodrigues(const NoAttr *a, const Rule *r) { (void)a, points(r, 3, 9); }
-static void shape_axisangle(const NoAttr *a, const Rule *r) { (void)a, points(r, 9, 3); }
+
+static void shape_axisangle(const NoAttr *a, const Rule *r) {
+    (void)a, points(r, 9, 3);
+    if (!absent(&r->in[1])) need_shape(r, 1, r->out[0].shape);
+}
 
 static void shape_project(const NoAttr *a, const Rule *r) {
     (void)a;

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REAL double
+#include "kernels/geom.h"
+
 enum { DEGENERATE = 5 }; /* last rows of rot6d_in */
 
 static const struct {
@@ -130,6 +133,26 @@ static void axis_angle_gradient(void **state) {
     array_file_free(&f);
 }
 
+/* A rotation that is turned on and on: by itself its axis-angle jumps, beside its predecessor it
+ * goes on by the step, past pi and past a full turn. */
+static void axis_angle_goes_on(void **state) {
+    (void)state;
+    const double axis[3] = {0.6, -0.48, 0.64}, step = 0.1;
+    double before[3] = {0, 0, 0}, jump = 0;
+    for (int i = 1; i < 60; i++) {
+        double turned[3], R[9], alone[3], r[3], lone = 0;
+        for (int k = 0; k < 3; k++) turned[k] = i * step * axis[k];
+        geom_rodrigues(turned, R);
+        geom_axisangle(R, NULL, alone);
+        geom_axisangle(R, before, r);
+        support_close64("axis-angle beside its predecessor", r, turned, 3, 1e-6);
+        for (int k = 0; k < 3; k++) lone = fmax(lone, fabs(alone[k] - turned[k]));
+        jump = fmax(jump, lone);
+        memcpy(before, r, sizeof r);
+    }
+    assert_true(jump > 1);
+}
+
 /* [n,1,1,6]: centre, height 200*scale, image width and height, focal length. */
 static double *boxes(const ArrayFile *f, int n) {
     double *box = malloc(6 * (size_t)n * sizeof *box);
@@ -201,9 +224,13 @@ static void projection(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rot6d),      cmocka_unit_test(rodrigues),
-        cmocka_unit_test(axis_angle), cmocka_unit_test(axis_angle_gradient),
-        cmocka_unit_test(camera),     cmocka_unit_test(projection),
+        cmocka_unit_test(rot6d),
+        cmocka_unit_test(rodrigues),
+        cmocka_unit_test(axis_angle),
+        cmocka_unit_test(axis_angle_gradient),
+        cmocka_unit_test(axis_angle_goes_on),
+        cmocka_unit_test(camera),
+        cmocka_unit_test(projection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,7 +136,7 @@ static PoseLoss pose_loss(const NetRun *run) {
     Shape s = run->y.raw->shape;
     PoseLoss p = {.target = graph_input(m->graph, "target", F32, s),
                   .weight = graph_input(m->graph, "weight", F32, (Shape){s.n, 1, 1, s.c})};
-    p.loss = trainpose_loss(m, run->y.raw, p.target, p.weight, 0);
+    p.loss = trainpose_loss(m, run->y.raw, p.target, p.weight, NULL);
     return p;
 }
 
@@ -396,19 +396,22 @@ static void test_dropout(void **state) {
 /* An error at the top of a target counts 1 + emphasis times as much as one far from it. */
 static void test_emphasis(void **state) {
     (void)state;
-    static const float heat[] = {0.5f, 0.5f, 0.25f, 0}, target[] = {1, 0, 0.5f, 0}, weight = 2;
+    static const float heat[] = {0.5f, 0.5f, 0.25f, 0}, target[] = {1, 0, 0.5f, 0}, weight = 2,
+                       emphasis = 30;
     const double want = 0.5 / 4 * 4 * (0.25 * 31 + 0.25 + 0.0625 * 16);
     Graph *g = graph_new();
     Scope m = {.graph = g, .train = true};
     Shape s = {1, 2, 2, 1};
     Tensor *in[] = {graph_input(g, "heat", F32, s), graph_input(g, "target", F32, s),
-                    graph_input(g, "weight", F32, (Shape){1, 1, 1, 1})};
-    Tensor *l = trainpose_loss(&m, in[0], in[1], in[2], 30);
+                    graph_input(g, "weight", F32, (Shape){1, 1, 1, 1}),
+                    graph_input(g, "emphasis", F32, (Shape){1, 1, 1, 1})};
+    Tensor *l = trainpose_loss(&m, in[0], in[1], in[2], in[3]);
     Plan *plan;
     assert_int_equal(plan_new(g, &backend_cpu, &(PlanOptions){.keep = &l, .keeps = 1}, &plan), OK);
     plan_write(plan, in[0], F32, heat);
     plan_write(plan, in[1], F32, target);
     plan_write(plan, in[2], F32, &weight);
+    plan_write(plan, in[3], F32, &emphasis);
     plan_run(plan);
     double got;
     plan_read(plan, l, F64, &got);

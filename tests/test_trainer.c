@@ -205,6 +205,9 @@ static void wrong_options_are_refused(void **state) {
     assert_int_equal(train(&o, NULL), ERR_USAGE);
     o = options_of(CROWDREC_TRAIN_MESH, folder), o.body = NULL;
     assert_int_equal(train(&o, NULL), ERR_USAGE);
+    o = options_of(CROWDREC_TRAIN_POSE, folder);
+    o.weights = o.backbone = "rule:hrnet_pose_w16_small:1";
+    assert_int_equal(train(&o, NULL), ERR_USAGE);
     o = options_of(CROWDREC_TRAIN_POSE, folder), o.sets = 0;
     assert_int_equal(train(&o, NULL), ERR_USAGE);
     o = options_of(CROWDREC_TRAIN_POSE, folder), o.data[0] = "/nowhere:2";
@@ -551,11 +554,12 @@ static void targets_lie_on_the_joints(void **state) {
     o.rotate = o.scale = o.jitter = 0, o.no_flip = 0, o.colour = -1;
     TrainTask task;
     must(trainpose_open(&o, &task));
-    static float image[64 * 64 * 3], target[16 * 16 * CROWD_KEYPOINTS], weight[CROWD_KEYPOINTS];
+    static float image[64 * 64 * 3], target[16 * 16 * CROWD_KEYPOINTS], weight[CROWD_KEYPOINTS],
+        emphasis;
     int found = 0, all = 0;
     for (uint64_t key = 1; key < 9; key++) {
         must(task.sample(task.self, &(TrainDraw){.key = key, .index = (int)key % PEOPLE},
-                         (void *[]){image, target, weight}));
+                         (void *[]){image, target, weight, &emphasis}));
         for (int j = 0; j < CROWD_KEYPOINTS; j++) {
             int best = 0;
             for (int i = 0; i < 16 * 16; i++)

@@ -95,6 +95,8 @@ static const Option option[] = {
      "People refined together; `all` takes the whole photo as one crowd.  Default: 50."},
     {"--rate", 0, REAL, "X", AT(run.rate), 1e-12, 1, NULL, REFINING,
      "Learning rate of the refinement.  Default: 1e-5."},
+    {"--crowd-weight", 0, REAL, "X", AT(run.crowd_weight), 1e-12, 1e6, NULL, REFINING,
+     "How much the loss counts that the people stand on one ground (lambda 5).  Default: 0.001."},
     {"--max-mem", 0, SIZE, "SIZE", AT(run.max_mem), 0x1p20, 0x1p50, NULL, REFINING,
      "Memory for activations, such as 800M or 6G; less means more and smaller passes with the "
      "same result.  Default: three quarters of what is free."},
@@ -260,7 +262,9 @@ static const Option option[] = {
     {"--dropout", 0, FLAG, NULL, AT(train.dropout), 0, 0, NULL, COMMAND_TRAIN,
      "mesh: dropout (0.5) in the head."},
     {"--emphasis", 0, REAL, "X|none", AT(train.emphasis), 1e-4, 1e4, "none", COMMAND_TRAIN,
-     "pose: errors at a joint's place count up to 1 + X times as much as elsewhere.  Default: 30."},
+     "pose: at first errors at a joint's place count up to 1 + X times as much as elsewhere, at "
+     "the end "
+     "no more than they.  Default: 30."},
     {"--loss-weights", 0, NUMBERS, "K,P,B,J,V", AT(loss_weights), 0, 1e6, NULL, COMMAND_TRAIN,
      "mesh: what keypoints, pose, betas, joints and vertices count.  Default: the paper's "
      "5,5,5,1,0.1."},
