@@ -7,20 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* row, column: in the image's similarity. */
 typedef struct {
     double box[4], score;
     int order; /* of adding, over all images */
+    int row;
 } Found;
 
 typedef struct {
     double box[4];
     ApKind kind;
+    int column;
 } Truth;
 
 typedef struct {
     Found *found; /* by falling score */
     Truth *truth; /* counted ones first */
     int founds, truths;
+    double *similarity; /* NULL: IoU */
 } Entry;
 
 struct Ap {
@@ -36,7 +40,11 @@ Ap *ap_new(void) {
 
 void ap_free(Ap *ap) {
     if (!ap) return;
-    for (int i = 0; i < ap->images; i++) free(ap->image[i].found), free(ap->image[i].truth);
+    for (int i = 0; i < ap->images; i++) {
+        free(ap->image[i].found);
+        free(ap->image[i].truth);
+        free(ap->image[i].similarity);
+    }
     free(ap->image);
     free(ap);
 }
@@ -58,19 +66,27 @@ void ap_add(Ap *ap, const ApImage *in) {
     CHECK(longer, "out of memory");
     ap->image = longer;
     Entry *e = &ap->image[ap->images++];
-    *e = (Entry){list(in->boxes, sizeof(Found)), list(in->truths, sizeof(Truth)), in->boxes, 0};
+    *e = (Entry){list(in->boxes, sizeof(Found)), list(in->truths, sizeof(Truth)), in->boxes, 0,
+                 NULL};
+    if (in->similarity) {
+        int size = in->boxes * in->truths;
+        e->similarity = list(size, sizeof *e->similarity);
+        memcpy(e->similarity, in->similarity, (size_t)size * sizeof *e->similarity);
+    }
     for (int i = 0; i < in->boxes; i++) {
-        memcpy(e->found[i].box, in->box[i], sizeof e->found[i].box);
+        if (in->box) memcpy(e->found[i].box, in->box[i], sizeof e->found[i].box);
         e->found[i].score = in->score[i];
         e->found[i].order = ap->founds++;
+        e->found[i].row = i;
     }
     qsort(e->found, (size_t)e->founds, sizeof *e->found, by_score);
     for (int counted = 1; counted >= 0; counted--)
         for (int i = 0; i < in->truths; i++) {
             ApKind kind = in->kind ? in->kind[i] : AP_COUNTED;
             if ((kind == AP_COUNTED) != counted) continue;
-            memcpy(e->truth[e->truths].box, in->truth[i], sizeof e->truth->box);
-            e->truth[e->truths++].kind = kind;
+            Truth *t = &e->truth[e->truths++];
+            if (in->truth) memcpy(t->box, in->truth[i], sizeof t->box);
+            t->kind = kind, t->column = i;
             ap->counted += counted;
         }
 }
@@ -85,15 +101,20 @@ static double overlap(const double *found, const Truth *t) {
     return w * h / whole;
 }
 
+static double similarity(const Entry *e, const Found *found, const Truth *t) {
+    if (e->similarity) return e->similarity[found->row * e->truths + t->column];
+    return overlap(found->box, t);
+}
+
 /* The truth that a box takes, -1 for none. */
-static int best_truth(const Entry *e, const double *found, const bool *taken, double iou) {
+static int best_truth(const Entry *e, const Found *found, const bool *taken, double limit) {
     int best = -1;
-    double most = iou;
+    double most = limit;
     for (int i = 0; i < e->truths; i++) {
         const Truth *t = &e->truth[i];
         if (taken[i]) continue;
         if (best >= 0 && e->truth[best].kind == AP_COUNTED && t->kind != AP_COUNTED) break;
-        double share = overlap(found, t);
+        double share = similarity(e, found, t);
         if (!(share >= most) || (best >= 0 && share == most)) continue;
         best = i, most = share;
     }
@@ -110,11 +131,11 @@ static int verdicts_by_score(const void *a, const void *b) {
 }
 
 /* Adds a verdict on every box of an image that is right or wrong; returns how many. */
-static int judge(const Entry *e, double iou, Verdict *out) {
+static int judge(const Entry *e, double limit, Verdict *out) {
     bool *taken = list(e->truths, sizeof *taken);
     int count = 0;
     for (int i = 0; i < e->founds; i++) {
-        int t = best_truth(e, e->found[i].box, taken, iou);
+        int t = best_truth(e, &e->found[i], taken, limit);
         if (t >= 0) taken[t] = e->truth[t].kind != AP_REGION;
         if (t >= 0 && e->truth[t].kind != AP_COUNTED) continue;
         out[count++] = (Verdict){e->found[i], t >= 0};
@@ -137,11 +158,11 @@ static double area_under(const Verdict *verdict, int count, int counted) {
     return (sum + best * (step + 1)) / (STEPS + 1);
 }
 
-double ap_at(const Ap *ap, double iou) {
+double ap_at(const Ap *ap, double limit) {
     if (!ap->counted) return NAN;
     Verdict *verdict = list(ap->founds, sizeof *verdict);
     int count = 0;
-    for (int i = 0; i < ap->images; i++) count += judge(&ap->image[i], iou, verdict + count);
+    for (int i = 0; i < ap->images; i++) count += judge(&ap->image[i], limit, verdict + count);
     qsort(verdict, (size_t)count, sizeof *verdict, verdicts_by_score);
     double value = area_under(verdict, count, ap->counted);
     free(verdict);

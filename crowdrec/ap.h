@@ -1,7 +1,7 @@
-/* Ap: average precision of scored boxes, as COCO counts it.
+/* Ap: average precision of scored boxes or keypoints, as COCO counts it.
  *
  *     Ap *ap = ap_new();
- *     for each image: ap_add(ap, &(ApImage){box, score, n, truth, kind, m});
+ *     for each image: ap_add(ap, &(ApImage){box, score, n, truth, kind, m, NULL});
  *     double ap50 = ap_at(ap, 0.5), map = ap_mean(ap);
  *     ap_free(ap);
  *
@@ -20,7 +20,8 @@ typedef enum {
     AP_REGION   /* any number of boxes may lie in it: overlap is the share of the box inside */
 } ApKind;
 
-/* Boxes are x0, y0, x1, y1. */
+/* Boxes are x0, y0, x1, y1.  For keypoints similarity holds the OKS of each estimate with each
+ * truth, and takes the place of the overlap; box and truth may be NULL then. */
 typedef struct {
     const double (*box)[4];
     const double *score;
@@ -28,6 +29,7 @@ typedef struct {
     const double (*truth)[4];
     const ApKind *kind; /* of each truth; NULL: all counted */
     int truths;
+    const double *similarity; /* [boxes,truths]; NULL: IoU */
 } ApImage;
 
 typedef struct Ap Ap;
@@ -36,9 +38,9 @@ Ap *ap_new(void);
 void ap_free(Ap *ap);                      /* NULL is allowed */
 void ap_add(Ap *ap, const ApImage *image); /* copies */
 
-/* Over all images added, at one least IoU.  NaN without counted truths. */
-double ap_at(const Ap *ap, double iou);
+/* Over all images added, at one least IoU or similarity.  NaN without counted truths. */
+double ap_at(const Ap *ap, double limit);
 
-double ap_mean(const Ap *ap); /* over IoU 0.50, 0.55, ... 0.95 */
+double ap_mean(const Ap *ap); /* over limits 0.50, 0.55, ... 0.95 */
 
 #endif

@@ -33,7 +33,8 @@ struct Score {
     List rows;         /* ScoreRow */
     List matches;      /* Match */
     List keypoint_oks; /* double */
-    Ap *ap;
+    Ap *ap, *keypoint_ap;
+    bool keypoints; /* a photo had some */
 };
 
 static void *list_add(List *l, size_t size) {
@@ -55,7 +56,7 @@ const ScoreMetricInfo *score_metric(ScoreMetric metric) { return &metric_info[me
 
 Score *score_new(const Body *body, const Body *truth_body) {
     Score *s = table(1, sizeof *s);
-    *s = (Score){.body = body, .truth_body = truth_body, .ap = ap_new()};
+    *s = (Score){.body = body, .truth_body = truth_body, .ap = ap_new(), .keypoint_ap = ap_new()};
     return s;
 }
 
@@ -65,6 +66,7 @@ void score_free(Score *s) {
     free(s->matches.item);
     free(s->keypoint_oks.item);
     ap_free(s->ap);
+    ap_free(s->keypoint_ap);
     free(s);
 }
 
@@ -290,11 +292,22 @@ static double (*boxes_of(const Crowd *crowd))[4] {
 
 static double share(int part, int whole) { return whole ? (double)part / whole : NAN; }
 
-static void add_boxes(Score *s, const double (*box)[4], const double *score, int boxes,
-                      const Truth *truth, ScoreRow *row) {
+/* Free it. */
+static ApKind *kinds_of(const Truth *truth) {
     ApKind *kind = table(truth->all.people, sizeof *kind);
     for (int i = truth->counted; i < truth->all.people; i++) kind[i] = AP_IGNORED;
-    ApImage image = {box, score, boxes, (const double(*)[4])truth->box, kind, truth->all.people};
+    return kind;
+}
+
+static void add_boxes(Score *s, const double (*box)[4], const double *score, int boxes,
+                      const Truth *truth, ScoreRow *row) {
+    ApKind *kind = kinds_of(truth);
+    ApImage image = {.box = box,
+                     .score = score,
+                     .boxes = boxes,
+                     .truth = (const double(*)[4])truth->box,
+                     .kind = kind,
+                     .truths = truth->all.people};
     Ap *alone = ap_new();
     ap_add(alone, &image);
     ap_add(s->ap, &image);
@@ -322,21 +335,60 @@ static void add_detections(Score *s, const ScorePhoto *photo, const Posed *found
 }
 
 /* Keypoints in Halpe's order; the first 17 are COCO's. */
+static double keypoint_oks(const Person *found, const PosedPerson *truth) {
+    double pixel[COCO17_COUNT][2];
+    for (int j = 0; j < COCO17_COUNT; j++)
+        for (int k = 0; k < 2; k++)
+            pixel[j][k] = found->keypoints[j][2] > 0 ? (double)found->keypoints[j][k] : INFINITY;
+    return oks((const double(*)[2])pixel, truth);
+}
+
+/* As COCO's pose estimators score a person: the box's score times the mean of the keypoints'. */
+static double keypoint_score(const Person *p) {
+    double sum = 0;
+    for (int j = 0; j < COCO17_COUNT; j++) sum += (double)p->keypoints[j][2];
+    return (double)p->score * sum / COCO17_COUNT;
+}
+
+static void add_keypoint_ap(Score *s, const Crowd *crowd, const Truth *truth, ScoreRow *row) {
+    int people = truth->all.people;
+    double *score = table(crowd->count, sizeof *score);
+    double *similarity = table(crowd->count * people, sizeof *similarity);
+    for (int i = 0; i < crowd->count; i++) {
+        score[i] = keypoint_score(&crowd->person[i]);
+        for (int t = 0; t < people; t++)
+            similarity[i * people + t] =
+                keypoint_oks(&crowd->person[i], &truth->all.person[truth->person[t]]);
+    }
+    ApKind *kind = kinds_of(truth);
+    ApImage image = {.score = score,
+                     .boxes = crowd->count,
+                     .kind = kind,
+                     .truths = people,
+                     .similarity = similarity};
+    Ap *alone = ap_new();
+    ap_add(alone, &image);
+    ap_add(s->keypoint_ap, &image);
+    row->value[SCORE_KEYPOINT_AP50] = ap_at(alone, 0.5);
+    row->value[SCORE_KEYPOINT_AP] = ap_mean(alone);
+    ap_free(alone);
+    free(kind);
+    free(similarity);
+    free(score);
+}
+
 static void add_keypoints(Score *s, const Crowd *crowd, const Truth *truth, ScoreRow *row) {
-    double(*box)[4] = boxes_of(crowd), pixel[COCO17_COUNT][2];
+    double(*box)[4] = boxes_of(crowd);
     Matching m = match(truth, (const double(*)[4])box, crowd->count);
     int first = s->keypoint_oks.count;
-    for (int i = 0; i < m.matched; i++) {
-        const Person *p = &crowd->person[m.pair[i].found];
-        for (int j = 0; j < COCO17_COUNT; j++)
-            for (int k = 0; k < 2; k++)
-                pixel[j][k] = p->keypoints[j][2] > 0 ? (double)p->keypoints[j][k] : INFINITY;
+    for (int i = 0; i < m.matched; i++)
         *(double *)list_add(&s->keypoint_oks, sizeof(double)) =
-            oks((const double(*)[2])pixel, &truth->all.person[m.pair[i].truth]);
-    }
+            keypoint_oks(&crowd->person[m.pair[i].found], &truth->all.person[m.pair[i].truth]);
     if (m.matched)
         row->value[SCORE_KEYPOINT_OKS] =
             metrics_mean((double *)s->keypoint_oks.item + first, m.matched);
+    add_keypoint_ap(s, crowd, truth, row);
+    s->keypoints = true;
     free(m.pair);
     free(box);
 }
@@ -394,4 +446,7 @@ void score_total(const Score *s, ScoreRow *out) {
     out->value[SCORE_AP] = ap_mean(s->ap);
     if (s->keypoint_oks.count)
         out->value[SCORE_KEYPOINT_OKS] = metrics_mean(s->keypoint_oks.item, s->keypoint_oks.count);
+    if (!s->keypoints) return;
+    out->value[SCORE_KEYPOINT_AP50] = ap_at(s->keypoint_ap, 0.5);
+    out->value[SCORE_KEYPOINT_AP] = ap_mean(s->keypoint_ap);
 }

@@ -94,7 +94,7 @@ static int add_photo(Ap *ap, const Dataset *set, const DatasetPhoto *photo, cons
         score[i] = found->person[i].score;
     }
     ap_add(ap, &(ApImage){(const double(*)[4])box, score, found->count, (const double(*)[4])truth,
-                          kind, photo->count});
+                          kind, photo->count, NULL});
     free(truth);
     free(box);
     free(kind);

@@ -1,5 +1,6 @@
 #include "crowdrec/trainpose.h"
 
+#include "crowdrec/ap.h"
 #include "crowdrec/augment.h"
 #include "crowdrec/crop.h"
 #include "crowdrec/metrics.h"
@@ -169,39 +170,19 @@ static Held hold(const DatasetPerson *p, const float (*found)[3], int joints) {
     return h;
 }
 
-static int by_score(const void *a, const void *b) {
-    const Held *x = a, *y = b;
-    return (x->score < y->score) - (x->score > y->score);
-}
-
-/* COCO's average over recalls 0, 0.01 .. 1 of the best precision at that recall or more. */
-static double average_precision(const Held *h, int n, double limit) {
-    double *best = calloc((size_t)n, sizeof *best), sum = 0;
-    CHECK(best, "out of memory");
-    int hits = 0, seen = 0;
+/* Each estimate may only be its own person's. */
+static void summarise(const Held *h, int n, TrainMetrics *out) {
+    double near = 0, labelled = 0;
+    Ap *ap = ap_new();
     for (int i = 0; i < n; i++) {
-        hits += h[i].oks >= limit;
-        best[i] = (double)hits / (i + 1);
+        ap_add(ap,
+               &(ApImage){.score = &h[i].score, .boxes = 1, .truths = 1, .similarity = &h[i].oks});
+        near += h[i].near, labelled += h[i].labelled;
     }
-    for (int i = n - 1; i-- > 0;) best[i] = fmax(best[i], best[i + 1]);
-    hits = 0;
-    for (int recall = 0; recall <= 100; recall++) {
-        while (seen < n && hits * 100 < recall * n) hits += h[seen++].oks >= limit;
-        if (hits * 100 < recall * n) break;
-        sum += best[seen ? seen - 1 : 0];
-    }
-    free(best);
-    return sum / 101;
-}
-
-static void summarise(Held *h, int n, TrainMetrics *out) {
-    double ap = 0, near = 0, labelled = 0;
-    qsort(h, (size_t)n, sizeof *h, by_score);
-    for (int k = 0; k < 10; k++) ap += 0.1 * average_precision(h, n, 0.5 + 0.05 * k);
-    for (int i = 0; i < n; i++) near += h[i].near, labelled += h[i].labelled;
     *out = (TrainMetrics){.name = {"ap", "ap50", "pck"},
-                          .value = {ap, average_precision(h, n, 0.5), near / labelled},
+                          .value = {ap_mean(ap), ap_at(ap, 0.5), near / labelled},
                           .count = 3};
+    ap_free(ap);
 }
 
 typedef struct {

@@ -494,6 +494,20 @@ static double oks_of_shift(double shift, const double box[4]) {
     return sum / 17;
 }
 
+/* Of the limits 0.5, 0.55 .. 0.95 those that every person's OKS reaches; none lies between
+ * people's. */
+static int limits_reached(const Group *truth, double shift) {
+    int all = 0;
+    for (int percent = 50; percent < 100; percent += 5) {
+        int reached = 0;
+        for (int i = 0; i < PEOPLE; i++)
+            reached += oks_of_shift(shift, truth->person[i].box) >= percent / 100.0;
+        assert_true(reached == 0 || reached == PEOPLE);
+        all += reached == PEOPLE;
+    }
+    return all;
+}
+
 static void folder_of_results(void **state) {
     (void)state;
     enum { SHIFT = 6 };
@@ -502,6 +516,7 @@ static void folder_of_results(void **state) {
     give_boxes(&truth);
     assert_int_equal(file_make_folder(in_folder("run")), OK);
     for (int i = 0; i < PEOPLE; i++) want += oks_of_shift(SHIFT, truth.person[i].box) / PEOPLE;
+    double right = limits_reached(&truth, SHIFT);
     Crowd crowd = crowd_of(&truth, SHIFT);
     /* A fifth detection, of nobody and with the best score; it has no body. */
     Person *nobody = crowd_add(&crowd);
@@ -519,6 +534,8 @@ static void folder_of_results(void **state) {
     root = eval("run", "truth.json");
     check(root, "detection_precision", 0.8);
     check(root, "keypoint_oks", want);
+    check(root, "keypoint_ap50", 1); /* the fifth one has no keypoints and so the least score */
+    check(root, "keypoint_ap", right / 10);
     check(root, "oks", 1);
     check(root, "rp", 0);
     json_decref(root);
