@@ -72,6 +72,7 @@ static void prepare_steps(Plan *plan) {
         const OpKernels *op = &plan->backend->op[s->node.op];
         s->call.precision = plan->backend->precision;
         s->call.exact = plan->backend->exact;
+        s->call.tune = plan->backend->tune;
         if (op->prepare) op->prepare(&s->call, s->pass == PASS_BACKWARD);
         if (s->call.workspace_size > work->bytes) work->bytes = s->call.workspace_size;
     }

@@ -154,6 +154,8 @@ typedef struct {
     const char *precision; /* on a GPU: "tf32" (default), "fp32" or "bf16" */
     int deterministic;     /* not 0: the same bits in every run on the same device */
     int exact;             /* not 0: the cpu's convolutions as plain sums, no Winograd */
+    const char *tune;      /* "on": every convolution in the way that is measured to be the fastest,
+                              remembered between runs; "off" (default): by a fixed rule */
 
     const volatile int
         *interrupted; /* becomes not 0: stop soon, write what is there; may be NULL */
@@ -206,8 +208,8 @@ typedef struct {
     const char *bbox_info; /* CLIFF: FILE.npy [N,3]; NULL: zeros */
     const char *mean;      /* as in CrowdrecOptions */
     const char *backend;   /* "cpu" (default), "ref" (double precision), "cuda" or "cuda:N" */
-    const char *precision; /* as in CrowdrecOptions */
-    const char *const *tap; /* names of modules */
+    const char *precision, *tune; /* as in CrowdrecOptions */
+    const char *const *tap;       /* names of modules */
     int taps;
     const char *output; /* npz file; required */
 } CrowdrecForward;
@@ -285,7 +287,7 @@ typedef struct CrowdrecTrain {
                                5, 5, 5, 1, 0.1 */
     int vertices; /* MESH: vertices in the loss, 0: 128, -1: none; as many as the body has: all */
 
-    const char *device, *precision; /* as in CrowdrecOptions */
+    const char *device, *precision, *tune; /* as in CrowdrecOptions */
     int deterministic;
 
     const volatile int *interrupted; /* becomes not 0: writes a checkpoint and returns */

@@ -2,6 +2,7 @@
 
 #include "crowdrec/crowdrec.h"
 #include "kernels/backend.h"
+#include "kernels/isa.h"
 #include "kernels/onednn.h"
 #include "tensor/parallel.h"
 
@@ -12,20 +13,6 @@
 
 static void line(FILE *out, const char *key, const char *value) {
     fprintf(out, "%-10s %s\n", key, value);
-}
-
-static void processor(char *text, size_t size) {
-    FILE *f = fopen("/proc/cpuinfo", "r");
-    char row[256];
-    snprintf(text, size, "unknown");
-    while (f && fgets(row, sizeof row, f)) {
-        char *colon = strchr(row, ':');
-        if (strncmp(row, "model name", 10) || !colon) continue;
-        row[strcspn(row, "\n")] = 0;
-        snprintf(text, size, "%s", colon + 1 + strspn(colon + 1, " "));
-        break;
-    }
-    if (f) fclose(f);
 }
 
 /* What the processor can do, and what the own kernels were compiled for. */
@@ -75,7 +62,7 @@ static void memory(FILE *out) {
 Status doctor_report(FILE *out) {
     char text[256];
     line(out, "crowdrec", CROWDREC_VERSION);
-    processor(text, sizeof text);
+    isa_processor(text, sizeof text);
     line(out, "processor", text);
     snprintf(text, sizeof text, "%d of %ld cores", parallel_threads(),
              sysconf(_SC_NPROCESSORS_ONLN));

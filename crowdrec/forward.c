@@ -286,7 +286,8 @@ static Status run(Run *r, FILE *report) {
     const CrowdrecForward *o = r->options;
     if (!o->net || !o->input || !o->output)
         return fail(ERR_USAGE, "expected a network, --input and --output");
-    BackendChoice choice = {.device = o->backend ? o->backend : "cpu", .precision = o->precision};
+    BackendChoice choice = {
+        .device = o->backend ? o->backend : "cpu", .precision = o->precision, .tune = o->tune};
     Status status = backend_open(&choice, &r->backend);
     if (status != OK) return error_prefix(status, "--backend");
     r->dtype = r->backend->real_size == sizeof(double) ? F64 : F32;

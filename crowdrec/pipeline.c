@@ -121,7 +121,8 @@ static Status open_backend(Pipeline *p) {
     BackendChoice choice = {.device = o->device,
                             .precision = o->precision,
                             .deterministic = o->deterministic,
-                            .exact = o->exact};
+                            .exact = o->exact,
+                            .tune = o->tune};
     return backend_open(&choice, &p->backend);
 }
 

@@ -173,8 +173,10 @@ static Status open_trainer(Run *r) {
                         .passes = r->o.accumulate,
                         .ema = r->o.ema,
                         .seed = (uint64_t)r->o.seed};
-    BackendChoice choice = {
-        .device = r->o.device, .precision = r->o.precision, .deterministic = r->o.deterministic};
+    BackendChoice choice = {.device = r->o.device,
+                            .precision = r->o.precision,
+                            .deterministic = r->o.deterministic,
+                            .tune = r->o.tune};
     TRY(choose_update(&r->o, &o.update));
     TRY(backend_open(&choice, &o.backend));
     return trainer_new(r->task, &o, &r->trainer);

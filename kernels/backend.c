@@ -28,6 +28,13 @@ static Status find_precision(const char *name, Precision *out) {
     return fail(ERR_USAGE, "precision '%s' is not known, use tf32, fp32 or bf16", name);
 }
 
+/* 1 and 0 are on and off too. */
+static Status find_tune(const char *word, bool *out) {
+    *out = !strcmp(word, "on") || !strcmp(word, "1");
+    if (*out || !strcmp(word, "off") || !strcmp(word, "0")) return OK;
+    return fail(ERR_USAGE, "tune '%s' is not known, use on or off", word);
+}
+
 /* The N of "cuda:N", 0 of "cuda"; -1 for anything else. */
 static int gpu_number(const char *device) {
     int number = 0, end = 0;
@@ -36,14 +43,14 @@ static int gpu_number(const char *device) {
     return digit && sscanf(device, "cuda:%3d%n", &number, &end) == 1 && !device[end] ? number : -1;
 }
 
-static Status open_gpu(int number, Precision precision, const BackendChoice *choice,
+static Status open_gpu(int number, Precision precision, bool deterministic, bool tune,
                        const Backend **out) {
     const Plugin *plugin;
     char reason[PLUGIN_REASON];
     TRY(plugin_load(&plugin));
     if (!plugin->open(number, reason)) return fail(ERR_DEVICE, "%s", reason);
-    plugin->deterministic(choice->deterministic);
-    plugin->tune(choice->tune || !strcmp(wish(NULL, "CROWDREC_TUNE", "0"), "1"));
+    plugin->deterministic(deterministic);
+    plugin->tune(tune);
     *out = &plugin->backend[precision];
     return OK;
 }
@@ -52,7 +59,11 @@ Status backend_open(const BackendChoice *choice, const Backend **out) {
     const char *device = wish(choice->device, "CROWDREC_DEVICE", "auto");
     Precision precision = PRECISION_TF32;
     TRY(find_precision(wish(choice->precision, "CROWDREC_PRECISION", "tf32"), &precision));
-    const Backend *cpu = choice->exact ? &backend_cpu_exact : &backend_cpu;
+    bool tune = false;
+    TRY(find_tune(wish(choice->tune, "CROWDREC_TUNE", "off"), &tune));
+    const Backend *cpu = choice->exact ? &backend_cpu_exact
+                         : tune        ? &backend_cpu_tuned
+                                       : &backend_cpu;
     *out = backend_find(device);
     if (*out == &backend_cpu) *out = cpu;
     if (*out) return OK;
@@ -60,7 +71,7 @@ Status backend_open(const BackendChoice *choice, const Backend **out) {
     int number = any ? 0 : gpu_number(device);
     if (number < 0)
         return fail(ERR_USAGE, "device '%s' is not known, use auto, cpu, cuda or cuda:N", device);
-    Status status = open_gpu(number, precision, choice, out);
+    Status status = open_gpu(number, precision, choice->deterministic, tune, out);
     if (status == OK || !any) return status;
     log_info("device: cpu; %s", error_reason());
     *out = cpu;
@@ -71,6 +82,7 @@ const char *backend_arithmetic(const Backend *backend) {
     static _Thread_local char text[32];
     if (backend == &backend_cpu) return "cpu, fp32, winograd";
     if (backend == &backend_cpu_exact) return "cpu, fp32, direct";
+    if (backend == &backend_cpu_tuned) return "cpu, fp32, tuned";
     if (backend == &backend_ref) return "ref, fp64, direct";
     snprintf(text, sizeof text, "%s, %s", backend->name, precision_name[backend->precision]);
     return text;

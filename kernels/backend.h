@@ -27,6 +27,7 @@ typedef struct Backend {
     const char *name;
     Precision precision;          /* of its calls; means nothing on `cpu` and `ref` */
     bool exact;                   /* convs as plain sums: no Winograd (winograd.h) on `cpu` */
+    bool tune;                    /* convs in the fastest way measured (tune.h) on `cpu` */
     bool on_host;                 /* its memory is the host's: photos need not be copied to it */
     size_t real_size;             /* bytes of one F32 number: 4, or 8 on `ref` */
     void *(*alloc)(size_t bytes); /* NULL when there is not enough; 64-byte aligned */
@@ -43,8 +44,8 @@ typedef struct Backend {
     OpKernels op[OP_COUNT];
 } Backend;
 
-/* backend_cpu_exact is backend_cpu with `exact`. */
-extern const Backend backend_cpu, backend_cpu_exact, backend_ref;
+/* backend_cpu_exact is backend_cpu with `exact`, backend_cpu_tuned with `tune`. */
+extern const Backend backend_cpu, backend_cpu_exact, backend_cpu_tuned, backend_ref;
 
 /* "cpu" or "ref"; NULL for another name. */
 const Backend *backend_find(const char *name);
@@ -55,15 +56,17 @@ typedef struct {
     const char *precision; /* "tf32", "fp32", "bf16"; NULL: $CROWDREC_PRECISION or tf32.  The cpu
                               computes in fp32 whatever is asked for. */
     bool deterministic;    /* the same bits in every run on the same device */
-    bool exact;            /* convs as plain sums: no Winograd on the cpu */
-    bool tune;             /* measure engines that are not yet known, or $CROWDREC_TUNE is 1 */
+    bool exact;            /* convs as plain sums: no Winograd on the cpu, whatever `tune` says */
+    const char *tune;      /* "on": measure ways that are not yet known; "off": keep to what is
+                              fixed; NULL: $CROWDREC_TUNE or off */
 } BackendChoice;
 
 /* "auto" takes the first GPU that can be used, otherwise the cpu, and logs why.  ERR_USAGE for an
  * unknown word, ERR_DEVICE with what mends it when the GPU asked for cannot be used. */
 Status backend_open(const BackendChoice *choice, const Backend **out);
 
-/* How a backend computes: "cpu, fp32, winograd", "cpu, fp32, direct", "cuda, tf32" and so on. */
+/* How a backend computes: "cpu, fp32, winograd", "cpu, fp32, direct", "cpu, fp32, tuned", "cuda,
+ * tf32" and so on. */
 const char *backend_arithmetic(const Backend *backend);
 
 /* One line: the GPU and what the backend was built for, or why there is none. */

@@ -1,4 +1,5 @@
-/* Engines: which of a library's engines was the fastest for a shape, remembered between runs.
+/* Engines: what was the fastest for a shape, remembered between runs: a library's engines
+ * (cudnn.cu), kernels of this program (tune.h).
  *
  *     Engines *e = engines_open("NVIDIA H200, cuDNN 9.19.0");
  *     EngineChoice choice;
@@ -18,8 +19,8 @@
 
 #include <stdbool.h>
 
-/* An engine as the library's heuristic lists it, and its number, to see that the list is the same.
- */
+/* An engine as the library's heuristic lists it, or a way as the caller does, and its number, to
+ * see that the list is the same. */
 typedef struct {
     int list, place;
     long long engine;

@@ -1,5 +1,6 @@
 #include "kernels/isa.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,4 +29,21 @@ Isa isa_best(void) {
         if (!strcmp(word, NAME[i])) isa = i;
     __atomic_store_n(&found, isa + 1, __ATOMIC_RELAXED);
     return (Isa)isa;
+}
+
+void isa_processor(char *text, size_t size) {
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    char row[256];
+    int family = 0, model = 0;
+    snprintf(text, size, "unknown");
+    while (f && fgets(row, sizeof row, f) && *row != '\n') { /* the first processor's rows */
+        const char *colon = strchr(row, ':');
+        row[strcspn(row, "\n")] = 0;
+        if (colon && !strncmp(row, "model name", 10))
+            snprintf(text, size, "%s", colon + 1 + strspn(colon + 1, " "));
+        if (sscanf(row, "cpu family : %d", &family) < 1) sscanf(row, "model : %d", &model);
+    }
+    if (f) fclose(f);
+    size_t end = strlen(text);
+    if (family) snprintf(text + end, size - end, ", family %d model %d", family, model);
 }

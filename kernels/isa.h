@@ -21,12 +21,17 @@
 #define ISA_NAME(name) ISA_JOIN(name, ISA)
 #endif
 
+#include <stddef.h>
+
 typedef enum { ISA_PORTABLE, ISA_AVX2, ISA_AVX512 } Isa;
 
 /* The widest set that processor and build have, or the lesser one that $CROWDREC_ISA names
  * ("portable", "avx2", "avx512"); an unknown or unavailable word is ignored. */
 Isa isa_best(void);
 const char *isa_name(Isa isa);
+
+/* "AMD EPYC, family 23 model 1", "unknown" where the system does not say. */
+void isa_processor(char *text, size_t size);
 
 #ifdef __x86_64__
 #define ISA_DECLARE(type, name, arguments) \

@@ -35,7 +35,7 @@ typedef struct {
     Tensor din[OP_MAX_IN], dout[OP_MAX_OUT];
     bool add[OP_MAX_IN];
     Precision precision; /* the backend's, as the next */
-    bool exact;
+    bool exact, tune;
     void *workspace;
     size_t workspace_size; /* set by prepare, bytes */
     void *state;           /* set by prepare, freed by drop */

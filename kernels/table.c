@@ -65,4 +65,14 @@ const Backend backend_cpu_exact = {
 #include "kernels/table.def"
         },
 };
+
+const Backend backend_cpu_tuned = {
+    .name = "cpu",
+    .tune = true,
+    HOST,
+    .op =
+        {
+#include "kernels/table.def"
+        },
+};
 #endif

@@ -260,15 +260,58 @@ size_t winograd_bytes(const Winograd *s, WinogradPass pass) {
     return product_size(&p) * sizeof(float);
 }
 
-/* Costs in multiplications and additions of a product of matrices, measured with AVX2: of a number
- * that is transformed, and of a transformed weight. */
-enum { NUMBER_COST = 18, WEIGHT_COST = 18 };
+/* --- the rule --- */
 
-bool winograd_pays(const Winograd *s) {
-    double products = (double)s->c * s->k, channels = s->c + s->k, tiles = s->tiles;
-    double padded = 256.0 * parts(s->c, 16) * parts(s->k, 16);
-    double direct = 9.0 * s->n * s->h * s->w * products;
-    double fast =
-        TAPS * (1.1 * tiles * padded + NUMBER_COST * tiles * channels + WEIGHT_COST * products);
-    return direct > 1.15 * fast;
+/* Nanoseconds of what a pass is made of, fitted to 254 shapes of `bench sweep 500` (1 thread of an
+ * AMD EPYC of the first generation, AVX2, oneDNN 2.6.3); elsewhere their ratios are what counts.
+ * A direct sum: multiplications, in whole vectors of outputs, that meet no edge; of all, where it
+ * makes no difference; those of one tap of one column, for each row of a map starts anew; weights
+ * that are repacked; numbers read and written; a call.  In Winograd's form: multiplications of the
+ * products, in whole tiles of sums; transformed numbers of the outputs; transformed weights; tiles
+ * and their places; a call.  `margin`: how much longer direct sums must be expected to take, so
+ * that what is taken is no loss but for the noise of measurement. */
+typedef struct {
+    struct {
+        double inner, all, row, weight, number, call;
+    } direct;
+    struct {
+        double product, output, weight, tile, call;
+    } fast;
+    double margin;
+} Cost;
+
+static const Cost COST[] = {
+    [WINOGRAD_FORWARD] = {{0.0549, 0, 0.663, 0.276, 0.0579, 2540},
+                          {0.0671, 0.681, 0.367, 18.2, 1570},
+                          1.05},
+    [WINOGRAD_INPUT_GRADIENT] = {{0.0535, 0, 0.392, 0.210, 0.135, 2050},
+                                 {0.0697, 0.481, 0.301, 19.0, 1260},
+                                 1.3},
+    [WINOGRAD_WEIGHT_GRADIENT] = {{0.00752, 0.0518, 0.636, 1.35, 1.03, 4140},
+                                  {0.0772, 0, 0.907, 16.4, 201},
+                                  1.3},
+};
+
+static double whole(int n, int step) { return (double)parts(n, step) * step; }
+
+/* Pixels that the three taps of one side find in a map of this size, of 3 * size. */
+static double inner_taps(int size) { return 3.0 * size - 2; }
+
+bool winograd_pays(const Winograd *s, WinogradPass pass) {
+    enum { VECTOR = 8, TILE_ROWS = 6, TILE_COLUMNS = 16 }; /* of AVX2 */
+    const Cost *cost = &COST[pass];
+    int from = pass == WINOGRAD_INPUT_GRADIENT ? s->k : s->c, to = s->c + s->k - from;
+    double pixels = (double)s->n * s->h * s->w, weights = (double)s->c * s->k, tiles = s->tiles;
+    double direct =
+        cost->direct.inner * s->n * inner_taps(s->h) * inner_taps(s->w) * from * whole(to, VECTOR) +
+        cost->direct.all * 9 * pixels * weights + cost->direct.row * s->n * s->h * weights +
+        cost->direct.weight * 9 * weights + cost->direct.number * pixels * (s->c + s->k) +
+        cost->direct.call;
+    double products = pass == WINOGRAD_WEIGHT_GRADIENT
+                          ? tiles * whole(s->k, TILE_ROWS) * whole(s->c, TILE_COLUMNS)
+                          : whole(s->tiles, TILE_ROWS) * from * whole(to, TILE_COLUMNS);
+    double fast = TAPS * (cost->fast.product * products + cost->fast.output * tiles * to +
+                          cost->fast.weight * weights + cost->fast.tile * tiles) +
+                  cost->fast.call;
+    return direct > cost->margin * fast;
 }

@@ -160,7 +160,10 @@ static OpBlock place(Run *r, Tensor *t, const double *values) {
 
 static Run run_make(const Problem *p, const Backend *b) {
     Run r = {
-        .p = p, .b = b, .call = {.attr = p->c->attr, .precision = b->precision, .exact = b->exact}};
+        .p = p,
+        .b = b,
+        .call = {
+            .attr = p->c->attr, .precision = b->precision, .exact = b->exact, .tune = b->tune}};
     for (int i = 0; i < p->info->n_in; i++)
         if (p->in[i])
             r.call.in[i] =

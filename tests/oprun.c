@@ -1,10 +1,11 @@
 #include "tests/oprun.h"
 
 OpRun oprun_make(const Backend *b, OpKind op, const void *attr) {
-    return (OpRun){.arena = arena_new(),
-                   .b = b,
-                   .op = op,
-                   .call = {.attr = attr, .precision = b->precision, .exact = b->exact}};
+    return (OpRun){
+        .arena = arena_new(),
+        .b = b,
+        .op = op,
+        .call = {.attr = attr, .precision = b->precision, .exact = b->exact, .tune = b->tune}};
 }
 
 void oprun_free(OpRun *r) {

@@ -192,7 +192,7 @@ static void measured_engines_follow_the_cpu(void **state) {
     for (int p = 0; p < PRECISIONS; p++) {
         const Backend *b;
         BackendChoice choice = {
-            .device = "cuda", .precision = PRECISION_NAME[p], .deterministic = true, .tune = true};
+            .device = "cuda", .precision = PRECISION_NAME[p], .deterministic = true, .tune = "on"};
         assert_int_equal(backend_open(&choice, &b), OK);
         follow_the_cpu(b, 96);
     }

@@ -134,6 +134,10 @@ static const Option option[] = {
     {"--exact", 0, FLAG, NULL, AT(run.exact), 0, 0, NULL, PHOTOS,
      "The cpu's convolutions as plain sums: slower, without the errors of some 1e-6 of Winograd's "
      "form."},
+    {"--tune", 0, CHOICE, "on|off", AT(run.tune), 0, 0, NULL, PHOTOS,
+     "on: the way that is the fastest for each convolution's shape is measured and remembered in "
+     "~/.cache/crowdrec ($XDG_CACHE_HOME); results then differ by some 1e-6 between machines and "
+     "numbers of threads.  off: by a fixed rule.  --exact goes before it.  Default: off."},
 
     {"--weights", 0, TEXT, "WEIGHTS", AT(forward.weights), 0, 0, NULL, COMMAND_FORWARD,
      "Checkpoint with the network's parameters."},
@@ -153,6 +157,8 @@ static const Option option[] = {
      "`cpu` computes in single precision (default), `ref` slowly in double, `cuda` on GPU N."},
     {"--precision", 0, CHOICE, "fp32|tf32|bf16", AT(forward.precision), 0, 0, NULL, COMMAND_FORWARD,
      "How a GPU multiplies.  Default: tf32."},
+    {"--tune", 0, CHOICE, "on|off", AT(forward.tune), 0, 0, NULL, COMMAND_FORWARD,
+     "Takes the measured fastest way of each convolution, as in `run`.  Default: off."},
     {"--output", 'o', TEXT, "FILE.npz", AT(forward.output), 0, 0, NULL, COMMAND_FORWARD,
      "Where the arrays go.  Required."},
 
@@ -276,6 +282,8 @@ static const Option option[] = {
      "How a GPU multiplies.  Default: tf32."},
     {"--deterministic", 0, FLAG, NULL, AT(train.deterministic), 0, 0, NULL, COMMAND_TRAIN,
      "The same bits in every run on the same GPU, at some cost."},
+    {"--tune", 0, CHOICE, "on|off", AT(train.tune), 0, 0, NULL, COMMAND_TRAIN,
+     "Takes the measured fastest way of each convolution, as in `run`.  Default: off."},
 
     {"--output", 'o', TEXT, "FILE.npz", AT(body), 0, 0, NULL, COMMAND_BODY,
      "Where the body goes.  Required."},

@@ -2,6 +2,7 @@
  *
  *     build/tests/bench list [all]
  *     build/tests/bench run CASE SECONDS
+ *     build/tests/bench sweep [COUNT [FIRST]]          (sweep.h)
  *
  * seconds is the median of the runs after a first one that is not counted; peak_mib is the most
  * memory that the process ever held, program_mib what it held before the case was prepared.  The
@@ -11,22 +12,15 @@
 #include "kernels/peak.h"
 #include "tensor/parallel.h"
 #include "tests/bench/cases.h"
+#include "tests/bench/clock.h"
+#include "tests/bench/sweep.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
-enum { MIN_RUNS = 3, MAX_RUNS = 10000 };
-
-/* With $CPU_TIME, seconds of processor time: what counts where others use the machine as well, with
- * one thread. */
-static double now(void) {
-    struct timespec t;
-    clock_gettime(getenv("CPU_TIME") ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+enum { MIN_RUNS = 3, MAX_RUNS = 10000, SWEEP_SHAPES = 200 };
 
 static bool is_gpu(const Backend *b) { return !strcmp(b->name, "cuda"); }
 
@@ -44,12 +38,12 @@ static int rising(const void *a, const void *b) {
 static double median_seconds(const Work *work, double seconds, int *runs) {
     static double taken[MAX_RUNS];
     work->step(work->context);
-    double end = now() + seconds;
+    double end = clock_now() + seconds;
     int n = 0;
-    while (n < MAX_RUNS && (n < MIN_RUNS || now() < end)) {
-        double begin = now();
+    while (n < MAX_RUNS && (n < MIN_RUNS || clock_now() < end)) {
+        double begin = clock_now();
         work->step(work->context);
-        taken[n++] = now() - begin;
+        taken[n++] = clock_now() - begin;
     }
     qsort(taken, (size_t)n, sizeof *taken, rising);
     *runs = n;
@@ -105,8 +99,13 @@ int main(int argc, char **argv) {
             if (gpu || !cases_at(i)->large) puts(cases_at(i)->name);
         return OK;
     }
+    if (argc >= 2 && argc <= 4 && !strcmp(argv[1], "sweep")) {
+        int count = argc > 2 ? (int)strtol(argv[2], NULL, 10) : SWEEP_SHAPES;
+        return sweep_run(argc > 3 ? (int)strtol(argv[3], NULL, 10) : 0, count), OK;
+    }
     if (argc != 4 || strcmp(argv[1], "run") != 0) {
-        fprintf(stderr, "usage: bench list [all] | bench run CASE SECONDS\n");
+        fprintf(stderr,
+                "usage: bench list [all] | bench run CASE SECONDS | bench sweep [COUNT [FIRST]]\n");
         return ERR_USAGE;
     }
     Status status = run(argv[2], strtod(argv[3], NULL));
