@@ -119,7 +119,7 @@ static Status make_plan(Pose2d *p, int batch) {
     p->peaks = heatpeak(&m, heat, true);
     TRY(plan_new(p->graph, params_backend(p->params), &(PlanOptions){.keep = &p->peaks, .keeps = 1},
                  &p->plan));
-    p->found = malloc(shape_size(p->peaks->shape) * sizeof(float));
+    p->found = malloc((size_t)(batch * p->spec.joints) * sizeof *p->found);
     if (!p->found)
         return fail(ERR_MEMORY, "pose: no memory for %d crops, use a smaller batch", batch);
     p->batch = batch;
@@ -136,22 +136,31 @@ static void fill_person(Person *person, const Pose2d *p, const CropBox *box,
     person->flags |= PERSON_HAS_KEYPOINTS;
 }
 
-/* A batch that is not full repeats its first crop. */
-static void run_batch(Pose2d *p, Cutter *cutter, Person *const *people, int count, Crop *crop) {
-    int height = p->pixels.out_h, width = p->pixels.out_w;
+static CropBox box_of(const Pose2d *p, const Person *person) {
+    return crop_pose_box(person->box, (double)p->pixels.out_w / p->pixels.out_h);
+}
+
+/* What is left of `count` people from the first of a batch on, at most the batch. */
+static int batch_size(const Pose2d *p, int first, int count) {
+    return count - first < p->batch ? count - first : p->batch;
+}
+
+/* The crops of a batch; one that is not full repeats its first. */
+static void feed_batch(Pose2d *p, Cutter *cutter, Person *const *people, int count, Crop *crop) {
     for (int i = 0; i < p->batch; i++) {
-        CropBox box = crop_pose_box(people[i < count ? i : 0]->box, (double)width / height);
-        crop[i] = crop_around(&box, height, width);
+        CropBox box = box_of(p, people[i < count ? i : 0]);
+        crop[i] = crop_around(&box, p->pixels.out_h, p->pixels.out_w);
     }
     cutter_feed(cutter, crop, &p->pixels, p->plan, p->input);
-    if (p->flip) {
-        for (int i = 0; i < p->batch; i++) crop[i] = crop_mirrored(&crop[i], width);
-        cutter_feed(cutter, crop, &p->pixels, p->plan, p->mirrored);
-    }
-    plan_run(p->plan);
+    if (!p->flip) return;
+    for (int i = 0; i < p->batch; i++) crop[i] = crop_mirrored(&crop[i], p->pixels.out_w);
+    cutter_feed(cutter, crop, &p->pixels, p->plan, p->mirrored);
+}
+
+static void read_batch(Pose2d *p, Person *const *people, int count) {
     plan_read(p->plan, p->peaks, F32, p->found);
     for (int i = 0; i < count; i++) {
-        CropBox box = crop_pose_box(people[i]->box, (double)width / height);
+        CropBox box = box_of(p, people[i]);
         fill_person(people[i], p, &box, (const float(*)[3])p->found + i * p->spec.joints);
     }
 }
@@ -177,10 +186,14 @@ static Status make_plan_that_fits(Pose2d *p, int people) {
 static Status run_people(Pose2d *p, Cutter *cutter, Person *const *people, int count, Crop *crop) {
     if (!count) return OK;
     TRY(make_plan_that_fits(p, count));
+    feed_batch(p, cutter, people, batch_size(p, 0, count), crop);
     for (int first = 0; first < count; first += p->batch) {
-        int left = count - first;
-        run_batch(p, cutter, people + first, left < p->batch ? left : p->batch, crop);
-        log_progress("pose: %d of %d people", left < p->batch ? count : first + p->batch, count);
+        int size = batch_size(p, first, count), next = first + size;
+        plan_run(p->plan);
+        /* What the next batch needs goes over while this one computes. */
+        if (next < count) feed_batch(p, cutter, people + next, batch_size(p, next, count), crop);
+        read_batch(p, people + first, size);
+        log_progress("pose: %d of %d people", next, count);
     }
     log_progress_end();
     return OK;

@@ -214,7 +214,7 @@ static Status watch_open(const PoseTask *t, Params *params, Watch *w) {
                            (Shape){VALIDATION_BATCH, t->spec.height, t->spec.width, 3});
     w->peaks = heatpeak(&m, net_build(&t->spec, &m, w->input, NULL).raw, true);
     w->crops = calloc(shape_size(w->input->shape), sizeof *w->crops);
-    w->found = calloc(shape_size(w->peaks->shape), sizeof(float));
+    w->found = calloc((size_t)(VALIDATION_BATCH * t->spec.joints), sizeof *w->found);
     CHECK(w->crops && w->found, "out of memory");
     PlanOptions o = {.keep = &w->peaks, .keeps = 1, .fix_params = true};
     return plan_new(w->graph, params_backend(params), &o, &w->plan);
