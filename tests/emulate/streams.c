@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_STREAMS = 8, AFTER_A_CALL = 3 };
+enum { MAX_STREAMS = 8, MAX_OWNED = 256, AFTER_A_CALL = 3 };
 
 struct CUevent_st {
     long recorded, reached; /* records added to streams, and the latest that ran */
@@ -37,9 +37,24 @@ static uint64_t chance, drawn;
 static const char *forgotten;
 static bool no_memory;
 static cudaStream_t held;
+static void *owned[MAX_OWNED];
+static int owned_count;
 
 void streams_start(StreamsChoice choice, uint64_t seed) {
     how = choice, chance = rng_stream("streams", seed), drawn = 0;
+}
+
+/* Remembers what streams_end frees; NULL goes through. */
+static void *own(void *p) {
+    CHECK(owned_count < MAX_OWNED, "%d streams, events and blocks", owned_count);
+    if (p) owned[owned_count++] = p;
+    return p;
+}
+
+void streams_end(void) {
+    for (int i = 0; i < stream_count; i++) free(streams[i]->entry);
+    for (int i = 0; i < owned_count; i++) free(owned[i]);
+    stream_count = owned_count = 0;
 }
 
 void streams_forget(const char *call) { forgotten = call; }
@@ -109,7 +124,8 @@ static void add(cudaStream_t s, Entry e) {
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
     (void)flags;
     CHECK(stream_count < MAX_STREAMS, "%d streams", stream_count + 1);
-    *stream = streams[stream_count++] = calloc(1, sizeof **stream);
+    *stream = own(calloc(1, sizeof **stream));
+    if (*stream) streams[stream_count++] = *stream;
     return *stream ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
@@ -128,7 +144,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
     (void)flags;
-    *event = calloc(1, sizeof **event);
+    *event = own(calloc(1, sizeof **event));
     return *event ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
@@ -155,12 +171,12 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
 }
 
 cudaError_t cudaMalloc(void **p, size_t bytes) {
-    *p = no_memory ? NULL : malloc(bytes);
+    *p = no_memory ? NULL : own(malloc(bytes));
     return *p ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
 cudaError_t cudaMallocHost(void **p, size_t bytes) {
-    *p = malloc(bytes);
+    *p = own(malloc(bytes));
     return *p ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 

@@ -27,6 +27,9 @@ typedef enum { STREAMS_AT_ONCE, STREAMS_WHEN_WAITED_FOR, STREAMS_BY_CHANCE } Str
 
 void streams_start(StreamsChoice choice, uint64_t seed);
 
+/* Frees all streams, events and memory that were made. */
+void streams_end(void);
+
 /* From now on one kind of order is missing, to see that it is needed; NULL: none.  Names are those
  * of the calls: "cudaStreamWaitEvent", "cudaEventSynchronize". */
 void streams_forget(const char *call);
