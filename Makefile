@@ -64,7 +64,7 @@ CUDA_SOURCES := $(if $(NVCC),$(if $(SAN)$(findstring clang,$(CC)),,$(wildcard ke
 CUDA_OBJECTS := $(CUDA_SOURCES:%.cu=$(O)/%.cu.o)
 PLUGIN := $(if $(CUDA_SOURCES),$(B)/libcrowdrec_cuda.so)
 HAVE_CXX := $(shell command -v $(CXX))
-TESTS := $(patsubst %.c,$(B)/%,$(filter-out $(if $(HAVE_CXX),,tests/test_emulated.c),$(wildcard tests/test_*.c)))
+TESTS := $(patsubst %.c,$(B)/%,$(filter-out $(if $(HAVE_CXX),,tests/test_emulated.c tests/test_upload.c),$(wildcard tests/test_*.c)))
 HELPERS := $(patsubst %.c,$(O)/%.o,$(filter-out tests/test_%,$(wildcard tests/*.c)))
 BENCH_OBJECTS := $(patsubst %.c,$(O)/%.o,$(wildcard tests/bench/*.c))
 MODELS := $(wildcard models/*.safetensors)
@@ -189,7 +189,7 @@ $(O)/emulate/%.o: %.cu $(CONFIG)
 	$(call COMPILE,$(CXX) -DCUDA_EMULATION)
 	@$(CXX) $(CXX_FLAGS) -MMD -MP -c $< -o $@
 
-$(B)/tests/test_emulated: $(EMULATED)
+$(B)/tests/test_emulated $(B)/tests/test_upload: $(EMULATED)
 
 # --- tests and benchmark ---
 

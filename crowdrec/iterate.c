@@ -276,34 +276,51 @@ static Status first_pass(Iterator *it) {
     return OK;
 }
 
-/* The gradient of the loss at output k for people first .. first + micro - 1; 0 beyond the last. */
-static Status write_seed(Iterator *it, int k, int first) {
-    const Tensor *all = it->whole.out[k], *seed = it->second.seed[k];
-    size_t row = shape_size(seed->shape) / (size_t)seed->shape.n;
-    int n = all->shape.n, rows = n - first < it->micro ? n - first : it->micro;
-    float *gradient = malloc(shape_size(all->shape) * sizeof *gradient);
-    float *some = calloc(shape_size(seed->shape), sizeof *some);
-    if (gradient && some) {
-        plan_read_gradient(it->whole.plan, all, F32, gradient);
-        memcpy(some, gradient + (size_t)first * row, (size_t)rows * row * sizeof *some);
-        plan_write(it->second.plan, seed, F32, some);
+/* The loss's gradients at the network's outputs, for all people. */
+static Status read_gradients(const Iterator *it, float *gradient[OUTPUTS]) {
+    for (int k = 0; k < OUTPUTS; k++) {
+        const Tensor *all = it->whole.out[k];
+        gradient[k] = malloc(shape_size(all->shape) * sizeof *gradient[k] + 1);
+        if (!gradient[k])
+            return fail(ERR_MEMORY, "no memory for the gradients of %d people", all->shape.n);
+        plan_read_gradient(it->whole.plan, all, F32, gradient[k]);
     }
-    bool done = gradient && some;
-    free(gradient);
+    return OK;
+}
+
+/* Those at output k for people first .. first + micro - 1; 0 beyond the last. */
+static Status write_seed(const Iterator *it, int k, int first, const float *gradient) {
+    const Tensor *seed = it->second.seed[k];
+    size_t row = shape_size(seed->shape) / (size_t)seed->shape.n;
+    int n = it->o.people->count, rows = n - first < it->micro ? n - first : it->micro;
+    float *some = calloc(shape_size(seed->shape), sizeof *some);
+    if (!some) return fail(ERR_MEMORY, "no memory for the gradients of %d people", n);
+    memcpy(some, gradient + (size_t)first * row, (size_t)rows * row * sizeof *some);
+    plan_write(it->second.plan, seed, F32, some);
     free(some);
-    return done ? OK : fail(ERR_MEMORY, "no memory for the gradients of %d people", n);
+    return OK;
+}
+
+/* Nothing is read between the passes, so the inputs of one go over while the one before computes.
+ */
+static Status run_second(Iterator *it, float *const gradient[OUTPUTS]) {
+    for (int first = 0; first < it->o.people->count; first += it->micro) {
+        people_write_inputs(it->o.people, it->second.plan, first, &it->second.in);
+        for (int k = 0; k < OUTPUTS; k++) TRY(write_seed(it, k, first, gradient[k]));
+        run_plan(it, it->second.plan);
+    }
+    return OK;
 }
 
 static Status second_pass(Iterator *it) {
     Params *p = it->o.params;
     const Backend *b = params_backend(p);
+    float *gradient[OUTPUTS] = {0};
     b->fill(params_gradients(p), 0, params_slab(p) * b->real_size);
-    for (int first = 0; first < it->o.people->count; first += it->micro) {
-        people_write_inputs(it->o.people, it->second.plan, first, &it->second.in);
-        for (int k = 0; k < OUTPUTS; k++) TRY(write_seed(it, k, first));
-        run_plan(it, it->second.plan);
-    }
-    return OK;
+    Status status = read_gradients(it, gradient);
+    if (status == OK) status = run_second(it, gradient);
+    for (int k = 0; k < OUTPUTS; k++) free(gradient[k]);
+    return status;
 }
 
 static Status run_passes(Iterator *it, const PlanHyper *hyper) {

@@ -18,8 +18,10 @@ struct Pose2d {
     Params *params;
     Graph *graph;
     Plan *plan;
-    Tensor *input, *heat;
-    float *heatmaps, *mirrored; /* [batch,h,w,joints] */
+    Tensor *input, *mirrored; /* the crops, and with flip their mirror images */
+    Tensor *peaks;            /* [batch,1,joints,3] */
+    int heat_h, heat_w;
+    float (*found)[3]; /* peaks on the host */
 };
 
 /* Left and right joints of Halpe-26; COCO-17 has the first eight. */
@@ -34,37 +36,29 @@ static int partner(int joint) {
     return joint;
 }
 
-void pose2d_merge_flip(float *heat, const float *mirrored, int h, int w, int joints) {
-    for (int y = 0; y < h; y++) {
-        for (int x = 0; x < w; x++) {
-            int source = x ? w - x : w - 1;
-            float *row = heat + ((size_t)y * w + x) * joints;
-            const float *other = mirrored + ((size_t)y * w + source) * joints;
-            for (int j = 0; j < joints; j++) row[j] = 0.5f * (row[j] + other[partner(j)]);
-        }
-    }
+/* Column x of the result is column w - x of the mirror image, the first one its last. */
+static Tensor *mirrored_back(const Scope *m, Tensor *heat) {
+    int w = heat->shape.w, joints = heat->shape.c;
+    CHECK(joints <= CROWD_KEYPOINTS, "heatmaps %s", shape_text(heat->shape));
+    int32_t joint[CROWD_KEYPOINTS];
+    int32_t *column = arena_alloc(graph_arena(m->graph), (size_t)w * sizeof *column);
+    for (int x = 0; x < w; x++) column[x] = x ? w - x : w - 1;
+    for (int j = 0; j < joints; j++) joint[j] = partner(j);
+    Shape columns = {1, 1, 1, w}, all = {1, 1, 1, joints};
+    heat = gather(m, heat, AXIS_W, graph_constant(m->graph, "columns", I32, columns, column));
+    return gather(m, heat, AXIS_C, graph_constant(m->graph, "partners", I32, all, joint));
 }
 
-static double sign(float difference) { return (difference > 0) - (difference < 0); }
+Tensor *pose2d_merge_flip(const Scope *m, Tensor *heat, Tensor *mirrored) {
+    return scale(m, add(m, heat, mirrored_back(m, mirrored)), 0.5f);
+}
 
-void pose2d_decode(const float *heat, int h, int w, int joints, const Crop *crop, bool quarter,
-                   float (*keypoint)[3]) {
+void pose2d_place(const float (*peak)[3], int joints, const Crop *crop, float (*keypoint)[3]) {
     for (int j = 0; j < joints; j++) {
-        const float *map = heat + j;
-        ptrdiff_t best = 0, right = joints, down = (ptrdiff_t)w * joints;
-        for (ptrdiff_t i = 1; i < (ptrdiff_t)h * w; i++)
-            if (map[i * right] > map[best * right]) best = i;
-        float score = map[best * right];
-        double x = score > 0 ? (double)(best % w) : 0, y = score > 0 ? (double)(best / w) : 0;
-        if (quarter && x > 1 && x < w - 1 && y > 1 && y < h - 1) {
-            const float *peak = map + best * right;
-            x += 0.25 * sign(peak[right] - peak[-right]);
-            y += 0.25 * sign(peak[down] - peak[-down]);
-        }
         double photo[2];
-        crop_to_photo(crop, x, y, photo);
+        crop_to_photo(crop, (double)peak[j][0], (double)peak[j][1], photo);
         keypoint[j][0] = (float)photo[0], keypoint[j][1] = (float)photo[1];
-        keypoint[j][2] = score;
+        keypoint[j][2] = peak[j][2];
     }
 }
 
@@ -94,9 +88,8 @@ Status pose2d_open(const char *weights, const Pose2dOptions *options, Pose2d **o
 static void drop_plan(Pose2d *p) {
     if (p->plan) plan_free(p->plan);
     if (p->graph) graph_free(p->graph);
-    free(p->heatmaps);
-    free(p->mirrored);
-    p->plan = NULL, p->graph = NULL, p->heatmaps = p->mirrored = NULL, p->batch = 0;
+    free(p->found);
+    p->plan = NULL, p->graph = NULL, p->found = NULL, p->batch = 0;
 }
 
 void pose2d_close(Pose2d *p) {
@@ -106,61 +99,69 @@ void pose2d_close(Pose2d *p) {
     free(p);
 }
 
+/* The network on crops of its own, and its heatmaps. */
+static Tensor *network(const Pose2d *p, const Scope *m, const char *name, int batch,
+                       Tensor **input) {
+    Shape shape = {batch, p->pixels.out_h, p->pixels.out_w, 3};
+    *input = graph_input(m->graph, name, F32, shape);
+    return net_build(&p->spec, m, *input, NULL).raw;
+}
+
 static Status make_plan(Pose2d *p, int batch) {
     if (p->batch == batch) return OK;
     drop_plan(p);
     p->graph = graph_new();
     Scope m = {.graph = p->graph, .params = p->params};
-    p->input =
-        graph_input(p->graph, "input", F32, (Shape){batch, p->pixels.out_h, p->pixels.out_w, 3});
-    p->heat = net_build(&p->spec, &m, p->input, NULL).raw;
-    TRY(plan_new(p->graph, params_backend(p->params), &(PlanOptions){.keep = &p->heat, .keeps = 1},
+    Tensor *heat = network(p, &m, "input", batch, &p->input);
+    p->heat_h = heat->shape.h, p->heat_w = heat->shape.w;
+    if (p->flip)
+        heat = pose2d_merge_flip(&m, heat, network(p, &m, "mirrored", batch, &p->mirrored));
+    p->peaks = heatpeak(&m, heat, true);
+    TRY(plan_new(p->graph, params_backend(p->params), &(PlanOptions){.keep = &p->peaks, .keeps = 1},
                  &p->plan));
-    p->heatmaps = malloc(shape_size(p->heat->shape) * sizeof *p->heatmaps);
-    p->mirrored = malloc(shape_size(p->heat->shape) * sizeof *p->mirrored);
-    if (!p->heatmaps || !p->mirrored)
+    p->found = malloc((size_t)(batch * p->spec.joints) * sizeof *p->found);
+    if (!p->found)
         return fail(ERR_MEMORY, "pose: no memory for %d crops, use a smaller batch", batch);
     p->batch = batch;
     return OK;
 }
 
-/* The heatmaps of a batch of crops. */
-static void run_network(Pose2d *p, Cutter *cutter, const Crop *crop, float *heat) {
-    cutter_feed(cutter, crop, &p->pixels, p->plan, p->input);
-    plan_run(p->plan);
-    plan_read(p->plan, p->heat, F32, heat);
-}
-
-static void fill_person(Person *person, const Pose2d *p, const CropBox *box, float *heat) {
-    int h = p->heat->shape.h, w = p->heat->shape.w;
-    Crop crop = crop_around(box, h, w);
+static void fill_person(Person *person, const Pose2d *p, const CropBox *box,
+                        const float (*peak)[3]) {
+    Crop crop = crop_around(box, p->heat_h, p->heat_w);
     memset(person->keypoints, 0, sizeof person->keypoints);
-    pose2d_decode(heat, h, w, p->spec.joints, &crop, true, person->keypoints);
+    pose2d_place(peak, p->spec.joints, &crop, person->keypoints);
     for (int j = 0; j < p->spec.joints; j++)
         person->keypoints[j][2] = fmaxf(person->keypoints[j][2], 0);
     person->flags |= PERSON_HAS_KEYPOINTS;
 }
 
-/* A batch that is not full repeats its first crop. */
-static void run_batch(Pose2d *p, Cutter *cutter, Person *const *people, int count, Crop *crop) {
-    int height = p->pixels.out_h, width = p->pixels.out_w;
-    size_t size = shape_size(p->heat->shape) / (size_t)p->batch;
+static CropBox box_of(const Pose2d *p, const Person *person) {
+    return crop_pose_box(person->box, (double)p->pixels.out_w / p->pixels.out_h);
+}
+
+/* What is left of `count` people from the first of a batch on, at most the batch. */
+static int batch_size(const Pose2d *p, int first, int count) {
+    return count - first < p->batch ? count - first : p->batch;
+}
+
+/* The crops of a batch; one that is not full repeats its first. */
+static void feed_batch(Pose2d *p, Cutter *cutter, Person *const *people, int count, Crop *crop) {
     for (int i = 0; i < p->batch; i++) {
-        CropBox box = crop_pose_box(people[i < count ? i : 0]->box, (double)width / height);
-        crop[i] = crop_around(&box, height, width);
+        CropBox box = box_of(p, people[i < count ? i : 0]);
+        crop[i] = crop_around(&box, p->pixels.out_h, p->pixels.out_w);
     }
-    run_network(p, cutter, crop, p->heatmaps);
-    if (p->flip) {
-        for (int i = 0; i < p->batch; i++) crop[i] = crop_mirrored(&crop[i], width);
-        run_network(p, cutter, crop, p->mirrored);
-    }
+    cutter_feed(cutter, crop, &p->pixels, p->plan, p->input);
+    if (!p->flip) return;
+    for (int i = 0; i < p->batch; i++) crop[i] = crop_mirrored(&crop[i], p->pixels.out_w);
+    cutter_feed(cutter, crop, &p->pixels, p->plan, p->mirrored);
+}
+
+static void read_batch(Pose2d *p, Person *const *people, int count) {
+    plan_read(p->plan, p->peaks, F32, p->found);
     for (int i = 0; i < count; i++) {
-        CropBox box = crop_pose_box(people[i]->box, (double)width / height);
-        float *heat = p->heatmaps + (size_t)i * size;
-        if (p->flip)
-            pose2d_merge_flip(heat, p->mirrored + (size_t)i * size, p->heat->shape.h,
-                              p->heat->shape.w, p->spec.joints);
-        fill_person(people[i], p, &box, heat);
+        CropBox box = box_of(p, people[i]);
+        fill_person(people[i], p, &box, (const float(*)[3])p->found + i * p->spec.joints);
     }
 }
 
@@ -185,10 +186,14 @@ static Status make_plan_that_fits(Pose2d *p, int people) {
 static Status run_people(Pose2d *p, Cutter *cutter, Person *const *people, int count, Crop *crop) {
     if (!count) return OK;
     TRY(make_plan_that_fits(p, count));
+    feed_batch(p, cutter, people, batch_size(p, 0, count), crop);
     for (int first = 0; first < count; first += p->batch) {
-        int left = count - first;
-        run_batch(p, cutter, people + first, left < p->batch ? left : p->batch, crop);
-        log_progress("pose: %d of %d people", left < p->batch ? count : first + p->batch, count);
+        int size = batch_size(p, first, count), next = first + size;
+        plan_run(p->plan);
+        /* What the next batch needs goes over while this one computes. */
+        if (next < count) feed_batch(p, cutter, people + next, batch_size(p, next, count), crop);
+        read_batch(p, people + first, size);
+        log_progress("pose: %d of %d people", next, count);
     }
     log_progress_end();
     return OK;

@@ -12,6 +12,7 @@
 #ifndef CROWDREC_POSE2D_H
 #define CROWDREC_POSE2D_H
 
+#include "autograd/build.h"
 #include "crowdrec/crop.h"
 #include "crowdrec/crowd.h"
 #include "crowdrec/image.h"
@@ -33,14 +34,12 @@ void pose2d_close(Pose2d *pose); /* NULL is allowed */
  * (crop_usable) gets none, and the log says how many. */
 Status pose2d_run(Pose2d *pose, const Image *photo, Crowd *crowd);
 
-/* One person's heatmaps [h,w,joints] -> x, y in photo pixels and the maximum, for each joint.  crop
- * maps heatmap pixels (crop_around with h, w).  Of equal maxima the first in row-major order
- * counts; where none is positive the point is heatmap pixel (0, 0). */
-void pose2d_decode(const float *heat, int h, int w, int joints, const Crop *crop, bool quarter,
-                   float (*keypoint)[3]);
+/* Peaks of heatmaps (op heatpeak), x and y in heatmap pixels -> keypoints in photo pixels.  crop
+ * maps heatmap pixels (crop_around with the heatmaps' height and width). */
+void pose2d_place(const float (*peak)[3], int joints, const Crop *crop, float (*keypoint)[3]);
 
-/* Averages heat with the heatmaps of the mirrored crop: mirrored back, left and right joints
- * exchanged, shifted right by one column.  17 or 26 joints. */
-void pose2d_merge_flip(float *heat, const float *mirrored, int h, int w, int joints);
+/* The mean of heat [n,h,w,joints] and the heatmaps of the mirrored crops: mirrored back, left and
+ * right joints exchanged, shifted right by one column.  17 or 26 joints. */
+Tensor *pose2d_merge_flip(const Scope *m, Tensor *heat, Tensor *mirrored);
 
 #endif

@@ -62,9 +62,11 @@ static Status read_rows(const Plan *plan, const Tensor *t, int rows, float *to) 
     return OK;
 }
 
+/* The inputs are there; those of the next batch go over while this one computes. */
 static Status run_batch(Predictor *p, const People *people, int first, float *const *result) {
-    people_write_inputs(people, p->plan, first, &p->in);
     plan_run(p->plan);
+    if (first + p->batch < people->count)
+        people_write_inputs(people, p->plan, first + p->batch, &p->in);
     int rows = people->count - first < p->batch ? people->count - first : p->batch;
     for (int k = 0; k < OUTPUTS; k++)
         TRY(read_rows(p->plan, p->out[k], rows, result[k] + (size_t)first * row_of(p->out[k])));
@@ -79,6 +81,7 @@ Status predict_run(Predictor *p, const People *people, Prediction *out) {
         if (!result[k])
             status = fail(ERR_MEMORY, "no memory for the results of %d people", people->count);
     }
+    if (people->count && status == OK) people_write_inputs(people, p->plan, 0, &p->in);
     for (int first = 0; first < people->count && status == OK; first += p->batch)
         status = run_batch(p, people, first, result);
     *out = (Prediction){result[0], result[1], result[2], result[3], result[4]};

@@ -188,8 +188,9 @@ static void summarise(const Held *h, int n, TrainMetrics *out) {
 typedef struct {
     Graph *graph;
     Plan *plan;
-    Tensor *input, *heat;
-    float *crops, *heatmaps;
+    Tensor *input, *peaks; /* [VALIDATION_BATCH,1,joints,3] */
+    float *crops;
+    float (*found)[3]; /* peaks on the host */
     Crop crop[VALIDATION_BATCH];
 } Watch;
 
@@ -198,11 +199,11 @@ static Status watch_open(const PoseTask *t, Params *params, Watch *w) {
     Scope m = {.graph = w->graph, .params = params};
     w->input = graph_input(w->graph, "input", F32,
                            (Shape){VALIDATION_BATCH, t->spec.height, t->spec.width, 3});
-    w->heat = net_build(&t->spec, &m, w->input, NULL).raw;
+    w->peaks = heatpeak(&m, net_build(&t->spec, &m, w->input, NULL).raw, true);
     w->crops = calloc(shape_size(w->input->shape), sizeof *w->crops);
-    w->heatmaps = calloc(shape_size(w->heat->shape), sizeof *w->heatmaps);
-    CHECK(w->crops && w->heatmaps, "out of memory");
-    PlanOptions o = {.keep = &w->heat, .keeps = 1, .fix_params = true};
+    w->found = calloc((size_t)(VALIDATION_BATCH * t->spec.joints), sizeof *w->found);
+    CHECK(w->crops && w->found, "out of memory");
+    PlanOptions o = {.keep = &w->peaks, .keeps = 1, .fix_params = true};
     return plan_new(w->graph, params_backend(params), &o, &w->plan);
 }
 
@@ -210,7 +211,7 @@ static void watch_close(Watch *w) {
     plan_free(w->plan);
     graph_free(w->graph);
     free(w->crops);
-    free(w->heatmaps);
+    free(w->found);
 }
 
 static Status watch_crop(const PoseTask *t, Watch *w, const DatasetPerson *p, Dataset *set, int i) {
@@ -228,16 +229,15 @@ static Status watch_crop(const PoseTask *t, Watch *w, const DatasetPerson *p, Da
 /* People first .. first + n - 1 of the validation set. */
 static Status watch_batch(const PoseTask *t, Watch *w, int first, int n, Held *held) {
     const TrainPart *part = &t->validation.part[0];
-    size_t size = shape_size(w->heat->shape) / VALIDATION_BATCH;
     for (int i = 0; i < n; i++)
         TRY(watch_crop(t, w, &part->set->person[part->person[first + i]], part->set, i));
     plan_write(w->plan, w->input, F32, w->crops);
     plan_run(w->plan);
-    plan_read(w->plan, w->heat, F32, w->heatmaps);
+    plan_read(w->plan, w->peaks, F32, w->found);
     for (int i = 0; i < n; i++) {
         float found[CROWD_KEYPOINTS][3];
-        pose2d_decode(w->heatmaps + (size_t)i * size, t->heat_h, t->heat_w, t->spec.joints,
-                      &w->crop[i], true, found);
+        pose2d_place((const float(*)[3])w->found + i * t->spec.joints, t->spec.joints, &w->crop[i],
+                     found);
         held[first + i] = hold(&part->set->person[part->person[first + i]],
                                (const float(*)[3])found, t->spec.joints);
     }

@@ -197,6 +197,14 @@ typedef struct {
     int limit;
 } NmsAttr;
 
+/* heatpeak: heatmaps [n,h,w,j] -> [n,1,j,3] = x, y in heatmap pixels and the largest number of each
+ * joint's map.  Of equal numbers the first in row-major order counts, NaN never; where none is
+ * positive the point is (0, 0).  quarter: a point with 1 < x < w - 1 and 1 < y < h - 1 moves by a
+ * quarter of a pixel towards the larger of its two neighbours, in x and in y. */
+typedef struct {
+    bool quarter;
+} HeatpeakAttr;
+
 /* affine: cuts n crops out of one photo.  image (dtype U8) [1,H,W,3], map [n,1,1,6] (crop pixel ->
  * photo pixel: X = m0 x + m1 y + m2, Y = m3 x + m4 y + m5), rectangle [n,1,1,4] or absent: source
  * coordinates are clamped into x0..x1, y0..y1 -> [n,out_h,out_w,3] = (p*scale - mean)/deviation,

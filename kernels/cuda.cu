@@ -9,6 +9,7 @@ extern "C" {
 #include "kernels/cublas_gemm.h"
 #include "kernels/cudnn_conv.h"
 #include "kernels/plugin.h"
+#include "kernels/upload.h"
 #include "tensor/log.h"
 }
 
@@ -16,25 +17,16 @@ extern "C" {
 #include <stdio.h>
 #include <stdlib.h>
 
-/* SMALL bytes ride in a launch's arguments, larger ones pass through STAGES pinned buffers, so that
- * the host's memory is free again when write returns and copies overlap with what fills them. */
-enum { SMALL = 64, STAGES = 2 };
-static const size_t STAGE_BYTES = (size_t)4 << 20;
+/* SMALL bytes ride in a launch's arguments, larger ones are uploaded (upload.h). */
+enum { SMALL = 64 };
 
 typedef struct {
     unsigned char byte[SMALL];
 } Small;
 
-typedef struct {
-    void *host;
-    cudaEvent_t used; /* the copy out of it is done */
-} Stage;
-
 static int the_device = -1;
 static cudaStream_t the_stream;
 static bool capturing;
-static Stage stage[STAGES];
-static unsigned next_stage;
 
 void cuda_broken(const char *what, const char *why) {
     log_error("cuda:%d: %s: %s", the_device, what, why);
@@ -74,14 +66,6 @@ static void write_small(void *to, const void *from_host, size_t bytes) {
     LAUNCH(put_bytes, 1, SMALL, 0, (unsigned char *)to, small, (int)bytes);
 }
 
-static void write_stage(char *to, const char *from_host, size_t bytes) {
-    Stage *s = &stage[next_stage++ % STAGES];
-    must(cudaEventSynchronize(s->used), "write");
-    memcpy(s->host, from_host, bytes);
-    must(cudaMemcpyAsync(to, s->host, bytes, cudaMemcpyHostToDevice, the_stream), "write");
-    must(cudaEventRecord(s->used, the_stream), "write");
-}
-
 static void write(void *to, const void *from_host, size_t bytes) {
     if (bytes && bytes <= SMALL) {
         write_small(to, from_host, bytes);
@@ -89,10 +73,8 @@ static void write(void *to, const void *from_host, size_t bytes) {
     }
     CHECK(!bytes || !capturing, "%zu bytes written while capturing, at most %d can be", bytes,
           SMALL);
-    for (size_t at = 0; at < bytes; at += STAGE_BYTES) {
-        size_t part = bytes - at < STAGE_BYTES ? bytes - at : STAGE_BYTES;
-        write_stage((char *)to + at, (const char *)from_host + at, part);
-    }
+    const char *why = upload_bytes(to, from_host, bytes);
+    if (why) cuda_broken("write", why);
 }
 
 static void sync(void) { must(cudaStreamSynchronize(the_stream), "work"); }
@@ -215,12 +197,8 @@ static bool libraries_answer(char reason[PLUGIN_REASON]) {
 
 static bool make_stream(char reason[PLUGIN_REASON]) {
     cudaError_t error = cudaStreamCreateWithFlags(&the_stream, cudaStreamNonBlocking);
-    for (int i = 0; i < STAGES && error == cudaSuccess; i++) {
-        error = cudaMallocHost(&stage[i].host, STAGE_BYTES);
-        if (error == cudaSuccess)
-            error = cudaEventCreateWithFlags(&stage[i].used, cudaEventDisableTiming);
-    }
-    return error == cudaSuccess || refuse(reason, "cuda: %s", cudaGetErrorString(error));
+    const char *why = error == cudaSuccess ? upload_open(the_stream) : cudaGetErrorString(error);
+    return !why || refuse(reason, "cuda: %s", why);
 }
 
 static bool open_device(int device, char reason[PLUGIN_REASON]) {

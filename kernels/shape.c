@@ -293,6 +293,13 @@ static void shape_nms(const NmsAttr *a, const Rule *r) {
     r->out[1].shape = (Shape){x.n, 1, 1, 1};
 }
 
+static void shape_heatpeak(const HeatpeakAttr *a, const Rule *r) {
+    (void)a;
+    Shape x = r->in[0].shape;
+    NEED(x.h > 0 && x.w > 0, "heatmaps without pixels, %s", shape_text(x));
+    r->out[0].shape = (Shape){x.n, 1, x.c, 3};
+}
+
 static void shape_affine(const AffineAttr *a, const Rule *r) {
     Shape image = r->in[0].shape;
     int n = r->in[1].shape.n;

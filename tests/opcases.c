@@ -64,6 +64,11 @@ static double hostile_value(uint64_t stream, size_t i) {
     return i / 8 % 5 == 0 && i % 8 == i / 40 % 8 ? bad[i / 8 % 3] : detection_value(stream, i);
 }
 
+/* Every third number is NaN. */
+static double patchy_value(uint64_t stream, size_t i) {
+    return i % 3 ? (double)rng_signed(stream, i) : NAN;
+}
+
 /* Decoded rows of 5 + 2 columns for an input of 64 pixels. */
 static double prediction_value(uint64_t stream, size_t i) {
     double u = (double)rng_uniform(stream, i);

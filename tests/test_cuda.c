@@ -58,7 +58,8 @@ static void gpu_is_there(void **state) {
 /* Sizes around those at which a write changes its way. */
 static void what_is_written_is_read(void **state) {
     (void)state;
-    static const size_t sizes[] = {1, 4, 63, 64, 65, 4 << 20, (4 << 20) + 1, (9 << 20) + 3};
+    static const size_t sizes[] = {
+        1, 4, 63, 64, 65, 64 << 10, 65537, 4 << 20, (4 << 20) + 1, 9 << 20, (70 << 20) + 3};
     const Backend *b = gpu(PRECISION_FP32);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         size_t n = sizes[i];
@@ -76,6 +77,32 @@ static void what_is_written_is_read(void **state) {
         free(host);
         free(back);
     }
+}
+
+/* Work finds what was written before it, although uploads go beside it and none is waited for. */
+static void uploads_keep_their_order(void **state) {
+    (void)state;
+    enum { WRITES = 40, SIZE = 1 << 18 };
+    const Backend *b = gpu(PRECISION_FP32);
+    const Shape shape = {1, 1, 1, SIZE};
+    float *host = malloc(SIZE * sizeof *host), *from = b->alloc(SIZE * sizeof *host);
+    float *seen = b->alloc((size_t)WRITES * SIZE * sizeof *seen);
+    assert_true(host && from && seen);
+    for (int k = 0; k < WRITES; k++) {
+        for (int i = 0; i < SIZE; i++) host[i] = (float)k;
+        b->write(from, host, SIZE * sizeof *host);
+        b->op[OP_unary].forward(&(Call){.attr = &(UnaryAttr){UNARY_SCALE, 1},
+                                        .in = {{"from", F32, shape, from, 0}},
+                                        .out = {{"seen", F32, shape, seen + (size_t)k * SIZE, 1}}});
+    }
+    for (int k = 0; k < WRITES; k++) {
+        b->read(host, seen + (size_t)k * SIZE, SIZE * sizeof *host);
+        for (int i = 0; i < SIZE; i++)
+            if (host[i] != (float)k) fail_msg("write %d, number %d: %g", k, i, (double)host[i]);
+    }
+    b->release(from);
+    b->release(seen);
+    free(host);
 }
 
 static void too_much_memory_is_refused(void **state) {
@@ -280,6 +307,7 @@ int main(void) {
         cmocka_unit_test(an_absent_gpu_is_named),
         cmocka_unit_test(auto_finds_a_device),
         cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(uploads_keep_their_order),
         cmocka_unit_test(too_much_memory_is_refused),
         cmocka_unit_test(replay_gives_the_bits_of_a_plain_run),
         cmocka_unit_test(training_follows_the_cpu),

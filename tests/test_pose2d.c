@@ -1,4 +1,5 @@
 /* Heatmaps to keypoints, the flip test, and a whole run over a crowd. */
+#include "autograd/plan.h"
 #include "crowdrec/pose2d.h"
 #include "tensor/rng.h"
 #include "tests/support.h"
@@ -77,6 +78,19 @@ static CropBox case_box(const json_t *item) {
                      200 * number_at(scale, 1)};
 }
 
+/* The network's way: op and place. */
+static void decode(const Heat *heat, const Crop *crop, bool quarter, float (*keypoint)[3]) {
+    float(*peak)[3] = malloc((size_t)heat->joints * sizeof *peak);
+    assert_non_null(peak);
+    backend_cpu.op[OP_heatpeak].forward(&(Call){
+        .attr = &(HeatpeakAttr){quarter},
+        .in = {{"heat", F32, {1, heat->h, heat->w, heat->joints}, heat->values, 0}},
+        .out = {{"peaks", F32, {1, 1, heat->joints, 3}, peak, 1}},
+    });
+    pose2d_place((const float(*)[3])peak, heat->joints, crop, keypoint);
+    free(peak);
+}
+
 static void test_decode(void **state) {
     (void)state;
     json_t *root = support_json("fixtures/pose_decode/decode.json"), *item;
@@ -90,7 +104,7 @@ static void test_decode(void **state) {
         Crop crop = crop_around(&box, heat.h, heat.w);
         float(*got)[3] = malloc((size_t)heat.joints * sizeof *got);
         assert_non_null(got);
-        pose2d_decode(heat.values, heat.h, heat.w, heat.joints, &crop, quarter, got);
+        decode(&heat, &crop, quarter, got);
         assert_int_equal(json_array_size(get(item, "keypoints")), heat.joints);
         for (int j = 0; j < heat.joints; j++) {
             const json_t *want = json_array_get(get(item, "keypoints"), (size_t)j);
@@ -113,7 +127,20 @@ static void check_merge(const char *wanted, int joints) {
     Heat a = heat_load(&arrays, "flip.a", joints), b = heat_load(&arrays, "flip.b", joints);
     Heat want = heat_load(&arrays, wanted, 0);
     assert_int_equal(want.joints, joints);
-    pose2d_merge_flip(a.values, b.values, a.h, a.w, joints);
+    Graph *g = graph_new();
+    Scope m = {.graph = g};
+    Shape shape = {1, a.h, a.w, joints};
+    Tensor *heat = graph_input(g, "a", F32, shape), *mirrored = graph_input(g, "b", F32, shape);
+    Tensor *merged = pose2d_merge_flip(&m, heat, mirrored);
+    Plan *plan;
+    PlanOptions o = {.keep = &merged, .keeps = 1};
+    if (plan_new(g, &backend_cpu, &o, &plan) != OK) fail_msg("%s", error_reason());
+    plan_write(plan, heat, F32, a.values);
+    plan_write(plan, mirrored, F32, b.values);
+    plan_run(plan);
+    plan_read(plan, merged, F32, a.values);
+    plan_free(plan);
+    graph_free(g);
     support_close(wanted, a.values, want.values, (size_t)joints * a.h * a.w, 1e-6);
     free(a.values);
     free(b.values);
@@ -132,9 +159,11 @@ static void test_decode_no_peak(void **state) {
     (void)state;
     CropBox box = {100, 100, 48, 64};
     Crop crop = crop_around(&box, 16, 12);
-    float heat[16 * 12 * 2], got[2][3];
-    for (int i = 0; i < 16 * 12; i++) heat[2 * i] = NAN, heat[2 * i + 1] = -1;
-    pose2d_decode(heat, 16, 12, 2, &crop, true, got);
+    Heat heat = heat_new(2, 16, 12);
+    float got[2][3];
+    for (int i = 0; i < 16 * 12; i++) heat.values[2 * i] = NAN, heat.values[2 * i + 1] = -1;
+    decode(&heat, &crop, true, got);
+    free(heat.values);
     for (int j = 0; j < 2; j++) {
         assert_true(got[j][0] == 76 && got[j][1] == 68);
         assert_false(got[j][2] > 0);

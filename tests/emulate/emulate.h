@@ -19,6 +19,8 @@
 #ifndef TESTS_EMULATE_EMULATE_H
 #define TESTS_EMULATE_EMULATE_H
 
+#include "tests/emulate/streams.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
