@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double LEAST_SCALE = 0.4, MOST_SCALE = 1.6; /* input pixels for a photo's */
-static const double LEAST_TALL = 16, MOST_TALL = 400;    /* of the person in the middle */
+static const double LEAST_SCALE = 0.2, MOST_SCALE = 3; /* input pixels for a photo's */
+static const double LEAST_TALL = 16, MOST_TALL = 400;  /* of the person in the middle */
 static const double LABEL_SEEN = 0.25, LABEL_TALL = 12, LABEL_INSIDE = 0.3;
 static const double MARGIN = 0.15; /* of a window, where its person's middle is not */
 
@@ -64,11 +64,11 @@ static double place(double wish, double size, double whole, double u) {
 static Window draw_window(const Dataset *set, const DatasetPhoto *photo, const Tile *tile,
                           uint64_t stream) {
     const DatasetPerson *p = draw_person(set, photo, rng_uniform(stream, 0));
-    Window w = {.scale = exp(uniform(stream, 1, log(LEAST_SCALE), log(MOST_SCALE)))};
+    Window w = {.scale = 1};
     double x = uniform(stream, 2, 0, photo->width), y = uniform(stream, 3, 0, photo->height);
     if (p) {
-        w.scale = fmin(fmax(w.scale, LEAST_TALL / tall(p)), MOST_TALL / tall(p));
-        w.scale = fmin(fmax(w.scale, LEAST_SCALE / 2), MOST_SCALE);
+        double wish = exp(uniform(stream, 1, log(LEAST_TALL), log(MOST_TALL)));
+        w.scale = fmin(fmax(wish / tall(p), LEAST_SCALE), MOST_SCALE);
         x = ((double)p->box[0] + p->box[2]) / 2, y = ((double)p->box[1] + p->box[3]) / 2;
     }
     double width = tile->width / w.scale, height = tile->height / w.scale;
