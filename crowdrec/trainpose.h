@@ -4,7 +4,8 @@
  *     TRY(trainpose_open(options, &task));
  *
  * A joint's target is a Gaussian about its exact place (Zhang et al. 2020), the loss the mean
- * squared difference of the joints that are labelled, at first with more weight where the joint is.  A network of 17 joints learns COCO's.
+ * squared difference of the joints that are labelled, at first with more weight where the joint is.
+ * A network of 17 joints learns COCO's.
  */
 #ifndef CROWDREC_TRAINPOSE_H
 #define CROWDREC_TRAINPOSE_H

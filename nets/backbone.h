@@ -10,8 +10,8 @@
 #include "autograd/params.h"
 
 /* Copies every parameter and buffer that the file (as for net_open) has under the same name,
- * "encoder." in front or not, and in the same shape; the others stay as they are.  *taken: how many.
- * ERR_MODEL when there is none. */
+ * "encoder." in front or not, and in the same shape; the others stay as they are.  *taken: how
+ * many. ERR_MODEL when there is none. */
 Status backbone_load(const char *weights, Params *to, int *taken);
 
 #endif
