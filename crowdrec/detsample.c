@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double LEAST_SCALE = 0.2, MOST_SCALE = 3; /* input pixels for a photo's */
+static const double LEAST_SCALE = 0.2, MOST_SCALE = 2; /* input pixels for a photo's */
 static const double LEAST_TALL = 16, MOST_TALL = 400;  /* of the person in the middle */
 static const double LABEL_SEEN = 0.25, LABEL_TALL = 12, LABEL_INSIDE = 0.3;
 static const double MARGIN = 0.15; /* of a window, where its person's middle is not */
