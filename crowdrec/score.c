@@ -34,7 +34,6 @@ struct Score {
     List matches;      /* Match */
     List keypoint_oks; /* double */
     Ap *ap, *keypoint_ap;
-    bool keypoints; /* a photo had some */
 };
 
 static void *list_add(List *l, size_t size) {
@@ -299,6 +298,16 @@ static ApKind *kinds_of(const Truth *truth) {
     return kind;
 }
 
+/* Adds a photo to all of them; *ap50 and *ap are its own. */
+static void add_image(Ap *all, const ApImage *image, double *ap50, double *ap) {
+    Ap *alone = ap_new();
+    ap_add(alone, image);
+    ap_add(all, image);
+    *ap50 = ap_at(alone, 0.5);
+    *ap = ap_mean(alone);
+    ap_free(alone);
+}
+
 static void add_boxes(Score *s, const double (*box)[4], const double *score, int boxes,
                       const Truth *truth, ScoreRow *row) {
     ApKind *kind = kinds_of(truth);
@@ -308,12 +317,7 @@ static void add_boxes(Score *s, const double (*box)[4], const double *score, int
                      .truth = (const double(*)[4])truth->box,
                      .kind = kind,
                      .truths = truth->all.people};
-    Ap *alone = ap_new();
-    ap_add(alone, &image);
-    ap_add(s->ap, &image);
-    row->value[SCORE_AP50] = ap_at(alone, 0.5);
-    row->value[SCORE_AP] = ap_mean(alone);
-    ap_free(alone);
+    add_image(s->ap, &image, &row->value[SCORE_AP50], &row->value[SCORE_AP]);
     free(kind);
     Matching m = match(truth, box, boxes);
     row->boxes = m.found, row->boxes_right = m.matched;
@@ -366,12 +370,8 @@ static void add_keypoint_ap(Score *s, const Crowd *crowd, const Truth *truth, Sc
                      .kind = kind,
                      .truths = people,
                      .similarity = similarity};
-    Ap *alone = ap_new();
-    ap_add(alone, &image);
-    ap_add(s->keypoint_ap, &image);
-    row->value[SCORE_KEYPOINT_AP50] = ap_at(alone, 0.5);
-    row->value[SCORE_KEYPOINT_AP] = ap_mean(alone);
-    ap_free(alone);
+    add_image(s->keypoint_ap, &image, &row->value[SCORE_KEYPOINT_AP50],
+              &row->value[SCORE_KEYPOINT_AP]);
     free(kind);
     free(similarity);
     free(score);
@@ -388,7 +388,6 @@ static void add_keypoints(Score *s, const Crowd *crowd, const Truth *truth, Scor
         row->value[SCORE_KEYPOINT_OKS] =
             metrics_mean((double *)s->keypoint_oks.item + first, m.matched);
     add_keypoint_ap(s, crowd, truth, row);
-    s->keypoints = true;
     free(m.pair);
     free(box);
 }
@@ -446,7 +445,6 @@ void score_total(const Score *s, ScoreRow *out) {
     out->value[SCORE_AP] = ap_mean(s->ap);
     if (s->keypoint_oks.count)
         out->value[SCORE_KEYPOINT_OKS] = metrics_mean(s->keypoint_oks.item, s->keypoint_oks.count);
-    if (!s->keypoints) return;
     out->value[SCORE_KEYPOINT_AP50] = ap_at(s->keypoint_ap, 0.5);
     out->value[SCORE_KEYPOINT_AP] = ap_mean(s->keypoint_ap);
 }
