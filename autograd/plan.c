@@ -3,11 +3,11 @@
 #include "autograd/place.h"
 #include "autograd/profile.h"
 #include "autograd/step.h"
+#include "tensor/seconds.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { HYPER = 4, FOREVER = 1 << 30 };
 
@@ -316,18 +316,12 @@ static void run_step(const Plan *plan, const Step *s) {
     }
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void run_timed(Plan *plan) {
     for (int i = 0; i < plan->list.count; i++) {
-        double start = now();
+        double start = seconds_now();
         run_step(plan, &plan->list.step[i]);
         plan->backend->sync();
-        plan->list.step[i].seconds = now() - start;
+        plan->list.step[i].seconds = seconds_now() - start;
     }
 }
 

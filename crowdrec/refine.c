@@ -3,11 +3,11 @@
 #include "autograd/schedule.h"
 #include "crowdrec/group.h"
 #include "crowdrec/iterate.h"
+#include "tensor/seconds.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Everything in which the paper's text and its released code differ. */
 struct RefineRecipe {
@@ -76,13 +76,7 @@ typedef struct {
     double each; /* seconds of one iteration of this group, 0: not yet known */
 } Refiner;
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static double elapsed(const Refiner *r) { return now() - r->start; }
+static double elapsed(const Refiner *r) { return seconds_now() - r->start; }
 
 /* Why to stop everything now, or NULL. */
 static const char *stopped(const Refiner *r) {
@@ -154,13 +148,13 @@ static Status descend(Refiner *r, Descent *d) {
     PlanHyper hyper[ITERATE_ROWS];
     ScheduleValue value[ITERATE_ROWS];
     int count = ahead(r, d);
-    double begin = now();
+    double begin = seconds_now();
     for (int i = 0; i < count; i++) {
         value[i] = schedule_at(&r->schedule, d->done + i);
         hyper[i] = (PlanHyper){value[i].rate, value[i].decay, r->step + i + 1};
     }
     TRY(iterate_several(d->it, hyper, count, terms));
-    r->each = (now() - begin) / count;
+    r->each = (seconds_now() - begin) / count;
     for (int i = 0; i < count && !d->reason; i++, r->step++) take_step(r, d, value[i], &terms[i]);
     if (!d->reason) d->reason = stopped(r);
     return OK;
@@ -259,7 +253,7 @@ static Status refine_groups(Refiner *r, Group *groups) {
 Status refine_run(Regressor *regressor, const Image *photo, Crowd *crowd,
                   const RefineOptions *options, RefineReport *report) {
     Refiner r = {.regressor = regressor, .crowd = crowd, .o = *options, .report = report};
-    r.start = now();
+    r.start = seconds_now();
     r.recipe = options->recipe ? options->recipe : &RECIPE[0];
     r.weights = r.recipe->weights;
     if (options->crowd > 0) r.weights.crowd = options->crowd;

@@ -12,12 +12,12 @@
 #include "nets/rule.h"
 #include "tensor/file.h"
 #include "tensor/log.h"
+#include "tensor/seconds.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- what is chosen for whom ---- */
 
@@ -105,12 +105,6 @@ typedef struct {
     double told;   /* clock of the latest line on the log */
     const char *end;
 } Run;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static char *path_of(const Run *r, const char *name, char path[4096]) {
     snprintf(path, 4096, "%s/%s", r->o.output, name);
@@ -208,12 +202,12 @@ static Status prepare(Run *r) {
     log_info("train: %s %d x %d, %zu weights, %d samples an epoch", r->task->spec.name,
              r->task->spec.height, r->task->spec.width, params_learned(r->trainer->params),
              r->task->samples);
-    r->begun = r->told = now();
+    r->begun = r->told = seconds_now();
     r->begun -= r->state.seconds;
     return OK;
 }
 
-static double seconds_of(const Run *r) { return now() - r->begun; }
+static double seconds_of(const Run *r) { return seconds_now() - r->begun; }
 
 static double share_done(const Run *r) {
     if (r->total) return (double)r->trainer->step / r->total;
@@ -282,25 +276,25 @@ static void tell_progress(Run *r, double seconds, double waited) {
                  "min left",
                  step, r->total ? " of " : "", r->total, r->trainer->loss,
                  samples_of_step(r) / seconds, 100 * waited / seconds, left / 60);
-    if (now() - r->told < 60) return;
-    r->told = now();
+    if (seconds_now() - r->told < 60) return;
+    r->told = seconds_now();
     log_info("train: step %d%s%.0d, loss %.4g, %.1f samples/s, %.0f min left", step,
              r->total ? " of " : "", r->total, r->trainer->loss, samples_of_step(r) / seconds,
              left / 60);
 }
 
 static Status one_step(Run *r) {
-    double start = now(), waited = 0, rate = rate_of(r);
+    double start = seconds_now(), waited = 0, rate = rate_of(r);
     for (int pass = 0; pass < r->o.accumulate; pass++) {
         void *const *input;
-        double asked = now();
+        double asked = seconds_now();
         TRY(trainload_next(r->loader, &input));
-        waited += now() - asked;
+        waited += seconds_now() - asked;
         TRY(trainer_pass(r->trainer, input));
         trainload_done(r->loader);
     }
     TRY(trainer_step(r->trainer, rate, r->o.decay));
-    double seconds = now() - start;
+    double seconds = seconds_now() - start;
     r->waited += waited;
     trainlog_step(&r->log, r->trainer, rate, seconds, waited);
     trainload_progress(r->loader, share_done(r));

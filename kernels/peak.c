@@ -1,9 +1,9 @@
 #include "kernels/peak.h"
 
 #include "tensor/parallel.h"
+#include "tensor/seconds.h"
 
 #include <stddef.h>
-#include <time.h>
 
 enum { CHAINS = 12, ROUNDS = 200000, MAX_THREADS = 256 };
 
@@ -42,22 +42,16 @@ static MultiplyAdd choose(void) {
     return (MultiplyAdd){portable, 4};
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 double peak_flops(void) {
     MultiplyAdd kernel = choose();
     int threads = parallel_threads() < MAX_THREADS ? parallel_threads() : MAX_THREADS;
     float results[MAX_THREADS];
-    double best = 0, end = now() + 0.2;
-    while (now() < end) {
-        double begin = now();
+    double best = 0, end = seconds_now() + 0.2;
+    while (seconds_now() < end) {
+        double begin = seconds_now();
         PARALLEL_FOR
         for (int i = 0; i < threads; i++) results[i] = kernel.run(0.5f);
-        double rate = 2.0 * CHAINS * kernel.lanes * ROUNDS * threads / (now() - begin);
+        double rate = 2.0 * CHAINS * kernel.lanes * ROUNDS * threads / (seconds_now() - begin);
         /* A sum is about 1: the comparison keeps the compiler from dropping the loop. */
         if (results[0] >= 0 && rate > best) best = rate;
     }

@@ -5,11 +5,11 @@
 #include "kernels/onednn.h"
 #include "tensor/error.h"
 #include "tensor/parallel.h"
+#include "tensor/seconds.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* Raised when a kernel changes so that an old choice may be the wrong one. */
 enum { KERNELS_EDITION = 1 };
@@ -50,12 +50,6 @@ static Engines *the_engines(void) {
     return known;
 }
 
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* The least seconds of each way, in turns, so that whatever else the machine does meets all; the
  * first round fills caches and is not counted. */
 static void measure(int count, TuneRun *run, void *context, double *best) {
@@ -64,9 +58,9 @@ static void measure(int count, TuneRun *run, void *context, double *best) {
     for (int round = -1; round < MIN_ROUNDS || (spent < ROUND_SECONDS && round < MAX_ROUNDS);
          round++)
         for (int i = 0; i < count; i++) {
-            double begin = seconds();
+            double begin = seconds_now();
             run(context, i);
-            double taken = seconds() - begin;
+            double taken = seconds_now() - begin;
             if (round < 0) continue;
             spent += taken;
             if (taken < best[i]) best[i] = taken;
