@@ -6,17 +6,13 @@
 
 static const double TURNED = 0.6; /* share of the draws that are turned */
 
-static double usual(double option, double value) {
-    return option < 0 ? 0 : option > 0 ? option : value;
-}
-
 static double within(double value, double limit) { return fmax(-limit, fmin(limit, value)); }
 
 Augment augment_draw(const TrainOptions *o, uint64_t key) {
     uint64_t s = rng_stream("augment", key);
-    double rotate = usual(o->rotate, 30) * M_PI / 180, colour = usual(o->colour, 0.2);
-    double jitter = usual(o->jitter, 0.05);
-    Augment a = {.size = 1 + usual(o->scale, 0.25) * (double)rng_signed(s, 0),
+    double rotate = train_value(o->rotate, 30) * M_PI / 180, colour = train_value(o->colour, 0.2);
+    double jitter = train_value(o->jitter, 0.05);
+    Augment a = {.size = 1 + train_value(o->scale, 0.25) * (double)rng_signed(s, 0),
                  .shift = {jitter * (double)rng_signed(s, 1), jitter * (double)rng_signed(s, 2)},
                  .flip = !o->no_flip && rng_uniform(s, 3) < 0.5f};
     if ((double)rng_uniform(s, 4) < TURNED)

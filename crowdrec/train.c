@@ -35,7 +35,7 @@ static const Recipe recipes[] = {
     [CROWDREC_TRAIN_DETECTOR] = {8, 300, 500, "sgd", 0.01 / 8, 0.05, 5e-4, 0.9, 0, 0.9998},
 };
 
-static double chosen(double option, double usual) {
+double train_value(double option, double usual) {
     return option < 0 ? 0 : option > 0 ? option : usual;
 }
 
@@ -47,13 +47,13 @@ static Status complete(const TrainOptions *given, TrainOptions *o) {
     if (!o->accumulate) o->accumulate = 1;
     if (!o->workers) o->workers = 2;
     if (!o->optimizer) o->optimizer = r->optimizer;
-    o->rate = chosen(o->rate, r->rate);
-    o->min_rate = chosen(o->min_rate, r->min_share * o->rate);
-    o->decay = chosen(o->decay, r->decay);
-    o->momentum = chosen(o->momentum, r->momentum);
-    o->clip = chosen(o->clip, r->clip);
-    o->ema = chosen(o->ema, r->ema);
-    o->warmup = (int)chosen(o->warmup, r->warmup);
+    o->rate = train_value(o->rate, r->rate);
+    o->min_rate = train_value(o->min_rate, r->min_share * o->rate);
+    o->decay = train_value(o->decay, r->decay);
+    o->momentum = train_value(o->momentum, r->momentum);
+    o->clip = train_value(o->clip, r->clip);
+    o->ema = train_value(o->ema, r->ema);
+    o->warmup = (int)train_value(o->warmup, r->warmup);
     if (!o->steps && !o->epochs && !(o->time_limit > 0)) o->epochs = r->epochs;
     if (o->weights && o->backbone)
         return fail(ERR_USAGE, "--weights and --backbone exclude each other");

@@ -121,8 +121,7 @@ static void fill_targets(const PoseTask *t, const DatasetPerson *p, const View *
 }
 
 static float emphasis_at(const PoseTask *t, double progress) {
-    double first = t->o.emphasis < 0 ? 0 : t->o.emphasis > 0 ? t->o.emphasis : EMPHASIS;
-    return (float)(first * 0.5 * (1 + cos(M_PI * progress)));
+    return (float)(train_value(t->o.emphasis, EMPHASIS) * 0.5 * (1 + cos(M_PI * progress)));
 }
 
 static Status sample(void *self, const TrainDraw *draw, void *const *input) {

@@ -30,92 +30,137 @@ void ISA_NAME(gemm_pack)(int n, int k, const float *b, int ldb, bool transposed,
     }
 }
 
-VECTOR_INLINE void put(int vectors, int rows, Vector sum[TILE_ROWS][TILE_VECTORS], float *c,
-                       int ldc, bool add) {
-    for (int r = 0; r < rows; r++, c += ldc)
+/* c [TILE_ROWS, vectors] = or += the sums. */
+VECTOR_INLINE void put(int vectors, Vector sum[TILE_ROWS][TILE_VECTORS], float *c, int ldc,
+                       bool add) {
+    for (int r = 0; r < TILE_ROWS; r++, c += ldc)
         for (int v = 0; v < vectors; v++) {
             VectorPlace *to = (VectorPlace *)(c + v * LANES);
-            Vector before = add ? (Vector)*to : (Vector){0};
-            *to = before + sum[r][v];
+            *to = add ? (Vector)*to + sum[r][v] : sum[r][v];
         }
 }
 
-/* Rows of a tile that are not there are computed from the last one that is, and dropped. */
-VECTOR_INLINE void short_tile(int vectors, int rows, int k, const float *a, int lda, const float *b,
-                              float *c, int ldc, bool add) {
+/* Numbers of a cache line, and how long before their use, in numbers, memory is asked for them. */
+enum { LINE = 16, PACKED_AHEAD = 256, OUTER_AHEAD = 4608 };
+
+VECTOR_INLINE void sums(int vectors, int k, const float *const row[TILE_ROWS], const float *b,
+                        float *c, int ldc, bool add) {
     Vector sum[TILE_ROWS][TILE_VECTORS] = {0};
-    const float *row[TILE_ROWS];
-    for (int r = 0; r < TILE_ROWS; r++) row[r] = a + (size_t)(r < rows ? r : rows - 1) * lda;
-    for (int i = 0; i < k; i++, b += vectors * LANES)
+    for (int i = 0; i < k; i++, b += vectors * LANES) {
+        for (int ahead = 0; ahead < vectors * LANES; ahead += LINE)
+            __builtin_prefetch(b + PACKED_AHEAD + ahead);
         for (int r = 0; r < TILE_ROWS; r++)
             for (int v = 0; v < vectors; v++)
                 sum[r][v] += row[r][i] * *(const VectorPlace *)(b + v * LANES);
-    put(vectors, rows, sum, c, ldc, add);
+    }
+    put(vectors, sum, c, ldc, add);
 }
 
-VECTOR_INLINE void short_outer_tile(int vectors, int rows, int k, const float *a, int lda,
-                                    const float *b, int ldb, float *c, int ldc, bool add) {
+VECTOR_INLINE void outer_sums(int vectors, int k, const float *a, int lda, const float *b, int ldb,
+                              float *c, int ldc, bool add) {
     Vector sum[TILE_ROWS][TILE_VECTORS] = {0};
-    for (int i = 0; i < k; i++, a += lda, b += ldb)
+    for (int i = 0; i < k; i++, a += lda, b += ldb) {
+        __builtin_prefetch(a + OUTER_AHEAD);
+        __builtin_prefetch(b + OUTER_AHEAD);
         for (int r = 0; r < TILE_ROWS; r++)
             for (int v = 0; v < vectors; v++)
                 sum[r][v] += a[r] * *(const VectorPlace *)(b + v * LANES);
-    put(vectors, rows, sum, c, ldc, add);
+    }
+    put(vectors, sum, c, ldc, add);
 }
 
-/* A sum over k is one of sums over at most DEPTH: rounding grows with the root of the longest. */
-enum { DEPTH = 96 };
+/* Where a tile of fewer rows is computed, so that its rest overwrites nothing. */
+typedef struct {
+    float *c; /* of the result, or `spare` */
+    int ld;
+    float spare[TILE_ROWS * TILE_VECTORS * LANES];
+} Place;
 
-static inline int depth(int left) { return left < DEPTH ? left : DEPTH; }
+VECTOR_INLINE void begin_tile(Place *p, int vectors, int rows, float *c, int ldc, bool add) {
+    bool whole = rows == TILE_ROWS;
+    p->c = whole ? c : p->spare, p->ld = whole ? ldc : vectors * LANES;
+    if (whole || !add) return;
+    memset(p->spare, 0, sizeof p->spare);
+    for (int r = 0; r < rows; r++)
+        memcpy(p->spare + r * p->ld, c + (size_t)r * ldc, (size_t)p->ld * sizeof *c);
+}
 
+VECTOR_INLINE void end_tile(const Place *p, int rows, float *c, int ldc) {
+    if (rows == TILE_ROWS) return;
+    for (int r = 0; r < rows; r++)
+        memcpy(c + (size_t)r * ldc, p->spare + r * p->ld, (size_t)p->ld * sizeof *c);
+}
+
+/* Rows that are not there are computed from the last one that is. */
 VECTOR_INLINE void tile(int vectors, int rows, int k, const float *a, int lda, const float *b,
                         float *c, int ldc, bool add) {
-    for (int i = 0; i == 0 || i < k; i += DEPTH)
-        short_tile(vectors, rows, depth(k - i), a + i, lda, b + (size_t)i * vectors * LANES, c, ldc,
-                   add || i);
+    const float *row[TILE_ROWS];
+    Place to;
+    for (int r = 0; r < TILE_ROWS; r++) row[r] = a + (size_t)(r < rows ? r : rows - 1) * lda;
+    begin_tile(&to, vectors, rows, c, ldc, add);
+    sums(vectors, k, row, b, to.c, to.ld, add);
+    end_tile(&to, rows, c, ldc);
 }
 
 VECTOR_INLINE void outer_tile(int vectors, int rows, int k, const float *a, int lda, const float *b,
                               int ldb, float *c, int ldc, bool add) {
-    for (int i = 0; i == 0 || i < k; i += DEPTH)
-        short_outer_tile(vectors, rows, depth(k - i), a + (size_t)i * lda, lda, b + (size_t)i * ldb,
-                         ldb, c, ldc, add || i);
+    Place to;
+    begin_tile(&to, vectors, rows, c, ldc, add);
+    outer_sums(vectors, k, a, lda, b, ldb, to.c, to.ld, add);
+    end_tile(&to, rows, c, ldc);
 }
 
 /* Below, widths are constants, so that the sums of a tile become registers. */
+
+static void columns(int vectors, int m, int k, const float *a, int lda, const float *b, float *c,
+                    int ldc, bool add) {
+    for (int i = 0; i < m; i += TILE_ROWS) {
+        int rows = m - i < TILE_ROWS ? m - i : TILE_ROWS;
+        const float *from = a + (size_t)i * lda;
+        float *to = c + (size_t)i * ldc;
+        if (vectors == TILE_VECTORS)
+            tile(TILE_VECTORS, rows, k, from, lda, b, to, ldc, add);
+        else if (vectors == 2)
+            tile(2, rows, k, from, lda, b, to, ldc, add);
+        else
+            tile(1, rows, k, from, lda, b, to, ldc, add);
+    }
+}
+
+static void outer_columns(int vectors, int m, int k, const float *a, int lda, const float *b,
+                          int ldb, float *c, int ldc, bool add) {
+    for (int i = 0; i < m; i += TILE_ROWS) {
+        int rows = m - i < TILE_ROWS ? m - i : TILE_ROWS;
+        float *to = c + (size_t)i * ldc;
+        if (vectors == TILE_VECTORS)
+            outer_tile(TILE_VECTORS, rows, k, a + i, lda, b, ldb, to, ldc, add);
+        else if (vectors == 2)
+            outer_tile(2, rows, k, a + i, lda, b, ldb, to, ldc, add);
+        else
+            outer_tile(1, rows, k, a + i, lda, b, ldb, to, ldc, add);
+    }
+}
+
+/* A sum over k is one of sums over at most DEPTH: rounding grows with the root of the longest, and
+ * what is multiplied at a time stays in the nearest cache. */
+enum { DEPTH = 96 };
+
+static inline int depth(int left) { return left < DEPTH ? left : DEPTH; }
+
 void ISA_NAME(gemm_packed)(int m, int n, int k, const float *a, int lda, const float *packed,
                            float *c, int ldc, bool add) {
-    for (int v = 0; v < panel_vectors(n); v += TILE_VECTORS) {
-        int width = panel_width(n, v);
-        const float *b = packed + panel_place(k, v);
-        for (int i = 0; i < m; i += TILE_ROWS) {
-            int rows = m - i < TILE_ROWS ? m - i : TILE_ROWS;
-            const float *from = a + (size_t)i * lda;
-            float *to = c + (size_t)i * ldc + v * LANES;
-            if (width == TILE_VECTORS)
-                tile(TILE_VECTORS, rows, k, from, lda, b, to, ldc, add);
-            else if (width == 2)
-                tile(2, rows, k, from, lda, b, to, ldc, add);
-            else
-                tile(1, rows, k, from, lda, b, to, ldc, add);
+    for (int i = 0; i == 0 || i < k; i += DEPTH)
+        for (int v = 0; v < panel_vectors(n); v += TILE_VECTORS) {
+            int width = panel_width(n, v);
+            const float *b = packed + panel_place(k, v) + (size_t)i * width * LANES;
+            columns(width, m, depth(k - i), a + i, lda, b, c + v * LANES, ldc, add || i);
         }
-    }
 }
 
 void ISA_NAME(gemm_outer)(int m, int n, int k, const float *a, int lda, const float *b, int ldb,
                           float *c, int ldc, bool add) {
-    for (int v = 0; v < panel_vectors(n); v += TILE_VECTORS) {
-        int width = panel_width(n, v);
-        for (int i = 0; i < m; i += TILE_ROWS) {
-            int rows = m - i < TILE_ROWS ? m - i : TILE_ROWS;
-            const float *left = a + i, *right = b + v * LANES;
-            float *to = c + (size_t)i * ldc + v * LANES;
-            if (width == TILE_VECTORS)
-                outer_tile(TILE_VECTORS, rows, k, left, lda, right, ldb, to, ldc, add);
-            else if (width == 2)
-                outer_tile(2, rows, k, left, lda, right, ldb, to, ldc, add);
-            else
-                outer_tile(1, rows, k, left, lda, right, ldb, to, ldc, add);
-        }
-    }
+    for (int i = 0; i == 0 || i < k; i += DEPTH)
+        for (int v = 0; v < panel_vectors(n); v += TILE_VECTORS)
+            outer_columns(panel_width(n, v), m, depth(k - i), a + (size_t)i * lda, lda,
+                          b + (size_t)i * ldb + v * LANES, ldb, c + v * LANES, ldc, add || i);
 }

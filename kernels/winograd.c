@@ -12,6 +12,7 @@
 #include "tensor/error.h"
 #include "tensor/parallel.h"
 
+#include <math.h>
 #include <string.h>
 
 enum {
@@ -262,34 +263,40 @@ size_t winograd_bytes(const Winograd *s, WinogradPass pass) {
 
 /* --- the rule --- */
 
-/* Nanoseconds of what a pass is made of, fitted to 254 shapes of `bench sweep 500` (1 thread of an
- * AMD EPYC of the first generation, AVX2, oneDNN 2.6.3); elsewhere their ratios are what counts.
+/* Nanoseconds of what a pass is made of, fitted to the 3x3 shapes of `bench sweep 500` (direct) and
+ * `bench sweep 220` (1 thread of an AMD EPYC of the first generation, AVX2, oneDNN 2.6.3);
+ * elsewhere their ratios are what counts.
  * A direct sum: multiplications, in whole vectors of outputs, that meet no edge; of all, where it
  * makes no difference; those of one tap of one column, for each row of a map starts anew; weights
  * that are repacked; numbers read and written; a call.  In Winograd's form: multiplications of the
- * products, in whole tiles of sums; transformed numbers of the outputs; transformed weights; tiles
- * and their places; a call.  `margin`: how much longer direct sums must be expected to take, so
- * that what is taken is no loss but for the noise of measurement. */
+ * products, in whole tiles of sums; transformed numbers of the outputs; transformed weights, and
+ * those that the near caches do not hold, once more; tiles and their places; a call.  `margin`: how
+ * much longer direct sums must be expected to take, so that what is taken is no loss but for the
+ * noise of measurement. */
 typedef struct {
     struct {
         double inner, all, row, weight, number, call;
     } direct;
     struct {
-        double product, output, weight, tile, call;
+        double product, output, weight, far, tile, call;
     } fast;
     double margin;
+    int least; /* tiles; direct sums over fewer take less time than is said here */
 } Cost;
 
 static const Cost COST[] = {
     [WINOGRAD_FORWARD] = {{0.0549, 0, 0.663, 0.276, 0.0579, 2540},
-                          {0.0671, 0.681, 0.367, 18.2, 1570},
-                          1.05},
+                          {0.0655, 0.514, 0.195, 0.375, 7.8, 9310},
+                          1.15,
+                          0},
     [WINOGRAD_INPUT_GRADIENT] = {{0.0535, 0, 0.392, 0.210, 0.135, 2050},
-                                 {0.0697, 0.481, 0.301, 19.0, 1260},
-                                 1.3},
+                                 {0.0685, 0.256, 0.126, 0.447, 5.76, 9870},
+                                 1.15,
+                                 0},
     [WINOGRAD_WEIGHT_GRADIENT] = {{0.00752, 0.0518, 0.636, 1.35, 1.03, 4140},
-                                  {0.0772, 0, 0.907, 16.4, 201},
-                                  1.3},
+                                  {0.0692, 0, 0.198, 1.03, 11.6, 10000},
+                                  1.15,
+                                  8},
 };
 
 static double whole(int n, int step) { return (double)parts(n, step) * step; }
@@ -299,6 +306,7 @@ static double inner_taps(int size) { return 3.0 * size - 2; }
 
 bool winograd_pays(const Winograd *s, WinogradPass pass) {
     enum { VECTOR = 8, TILE_ROWS = 6, TILE_COLUMNS = 16 }; /* of AVX2 */
+    const double near = 500e3;                             /* numbers: 2 MB */
     const Cost *cost = &COST[pass];
     int from = pass == WINOGRAD_INPUT_GRADIENT ? s->k : s->c, to = s->c + s->k - from;
     double pixels = (double)s->n * s->h * s->w, weights = (double)s->c * s->k, tiles = s->tiles;
@@ -312,6 +320,6 @@ bool winograd_pays(const Winograd *s, WinogradPass pass) {
                           : whole(s->tiles, TILE_ROWS) * from * whole(to, TILE_COLUMNS);
     double fast = TAPS * (cost->fast.product * products + cost->fast.output * tiles * to +
                           cost->fast.weight * weights + cost->fast.tile * tiles) +
-                  cost->fast.call;
-    return direct > cost->margin * fast;
+                  cost->fast.far * fmax(0, TAPS * weights - near) + cost->fast.call;
+    return s->tiles >= cost->least && direct > cost->margin * fast;
 }
