@@ -1,5 +1,7 @@
 #include "crowdrec/crowd.h"
 
+#include "smpl/joints.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +37,14 @@ void crowd_filter(Crowd *crowd, bool (*keep)(const Person *, void *), void *cont
         if (keep(&crowd->person[i], context)) crowd->person[kept++] = crowd->person[i];
     crowd->count = kept;
 }
+
+double crowd_confidence(const Person *p) {
+    double sum = 0;
+    for (int j = 0; j < COCO17_COUNT; j++) sum += (double)p->keypoints[j][2];
+    return sum / COCO17_COUNT;
+}
+
+double crowd_strength(const Person *p) { return (double)p->score * crowd_confidence(p); }
 
 enum { LEFT_ANKLE = 15, RIGHT_ANKLE = 16, HEAD = 17, ROOT = 19 }; /* Halpe-26 */
 

@@ -69,6 +69,12 @@ int crowd_count(const Crowd *crowd, unsigned flags);
 /* Drops every person for which keep is false, order kept. */
 void crowd_filter(Crowd *crowd, bool (*keep)(const Person *, void *), void *context);
 
+/* Mean confidence of COCO's 17 keypoints. */
+double crowd_confidence(const Person *p);
+
+/* As COCO's pose estimators score a person: the box's score times crowd_confidence. */
+double crowd_strength(const Person *p);
+
 /* Ground plane from the people's joints: normal, offset, spread, each person's distance. */
 void crowd_ground(Crowd *crowd);
 

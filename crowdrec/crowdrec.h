@@ -131,6 +131,8 @@ typedef struct {
     int detector_size[2];       /* height, width of its input, multiples of 32; 0: the net's own */
     const char *detector_input; /* "bgr255" or "imagenet"; NULL: as the weights say */
     int flip;                   /* not 0: 2D pose also looks at the mirrored crop */
+    double pose_nms;  /* similarity (OKS) of 2D poses above which the weaker person goes, 0: none */
+    double pose_conf; /* least mean confidence of a person's 2D keypoints, 0: any */
 
     double focal_px, fov;   /* pixels; horizontal degrees; at most one of these three */
     const char *intrinsics; /* JSON, npy or npz with a 3x3 matrix; default: image diagonal */

@@ -7,6 +7,7 @@
 #include "crowdrec/output.h"
 #include "crowdrec/photos.h"
 #include "crowdrec/pose2d.h"
+#include "crowdrec/posenms.h"
 #include "crowdrec/progress.h"
 #include "crowdrec/scoreboard.h"
 #include "crowdrec/steplog.h"
@@ -225,8 +226,11 @@ static Status find_people(Job *job) {
 }
 
 static Status find_keypoints(Job *job) {
+    const CrowdrecOptions *o = job->pipeline->options;
     TRY(pose2d_run(job->pipeline->pose, &job->image, job->crowd));
-    return check_finite(job->crowd, "pose");
+    TRY(check_finite(job->crowd, "pose"));
+    posenms_run(job->crowd, &(PoseNms){.overlap = o->pose_nms, .confidence = o->pose_conf});
+    return OK;
 }
 
 static Status find_bodies(Job *job) {

@@ -347,19 +347,12 @@ static double keypoint_oks(const Person *found, const PosedPerson *truth) {
     return oks((const double(*)[2])pixel, truth);
 }
 
-/* As COCO's pose estimators score a person: the box's score times the mean of the keypoints'. */
-static double keypoint_score(const Person *p) {
-    double sum = 0;
-    for (int j = 0; j < COCO17_COUNT; j++) sum += (double)p->keypoints[j][2];
-    return (double)p->score * sum / COCO17_COUNT;
-}
-
 static void add_keypoint_ap(Score *s, const Crowd *crowd, const Truth *truth, ScoreRow *row) {
     int people = truth->all.people;
     double *score = table(crowd->count, sizeof *score);
     double *similarity = table(crowd->count * people, sizeof *similarity);
     for (int i = 0; i < crowd->count; i++) {
-        score[i] = keypoint_score(&crowd->person[i]);
+        score[i] = crowd_strength(&crowd->person[i]);
         for (int t = 0; t < people; t++)
             similarity[i * people + t] =
                 keypoint_oks(&crowd->person[i], &truth->all.person[truth->person[t]]);

@@ -78,6 +78,11 @@ static const Option option[] = {
      "normalised red, green, blue (ByteTrack).  Default: as the weights tell."},
     {"--flip", 0, FLAG, NULL, AT(run.flip), 0, 0, NULL, POSES,
      "Averages 2D keypoints with those of the mirrored crop, at twice the time."},
+    {"--pose-nms", 0, REAL, "X", AT(run.pose_nms), 0.01, 1, NULL, POSES,
+     "Similarity (OKS) of 2D keypoints above which the weaker of two people is dropped.  Default: "
+     "nobody is."},
+    {"--pose-conf", 0, REAL, "X", AT(run.pose_conf), 0.001, 1, NULL, POSES,
+     "Least mean confidence of a person's 2D keypoints.  Default: any."},
     {"--focal-px", 0, REAL, "F", AT(run.focal_px), 1, 1e7, NULL, PHOTOS,
      "Focal length in pixels of the photo.  Default: its diagonal."},
     {"--fov", 0, REAL, "DEGREES", AT(run.fov), 1, 179, NULL, PHOTOS,
