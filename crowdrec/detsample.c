@@ -61,14 +61,15 @@ static double place(double wish, double size, double whole, double u) {
     return fmax(0, fmin(wish, whole - size));
 }
 
+/* About one of the photo's people: as large as the photo shows it, or at a size that is drawn. */
 static Window draw_window(const Dataset *set, const DatasetPhoto *photo, const Tile *tile,
-                          uint64_t stream) {
+                          bool resized, uint64_t stream) {
     const DatasetPerson *p = draw_person(set, photo, rng_uniform(stream, 0));
     Window w = {.scale = 1};
     double x = uniform(stream, 2, 0, photo->width), y = uniform(stream, 3, 0, photo->height);
     if (p) {
         double wish = exp(uniform(stream, 1, log(LEAST_TALL), log(MOST_TALL)));
-        w.scale = fmin(fmax(wish / tall(p), LEAST_SCALE), MOST_SCALE);
+        if (resized) w.scale = fmin(fmax(wish / tall(p), LEAST_SCALE), MOST_SCALE);
         x = ((double)p->box[0] + p->box[2]) / 2, y = ((double)p->box[1] + p->box[3]) / 2;
     }
     double width = tile->width / w.scale, height = tile->height / w.scale;
@@ -154,11 +155,12 @@ static void mirror(const Sample *s) {
     for (int i = 0; i < s->count; i++) s->labels[5 * i + 1] = (float)width - s->labels[5 * i + 1];
 }
 
-static Status fill_tile(Sample *s, const DetPhoto *from, const Tile *tile, uint64_t stream) {
+static Status fill_tile(Sample *s, const DetPhoto *from, const Tile *tile, bool resized,
+                        uint64_t stream) {
     Image image;
     TRY(dataset_photo(from->set, from->photo, &image));
     const DatasetPhoto *photo = &from->set->photo[from->photo];
-    Window w = draw_window(from->set, photo, tile, stream);
+    Window w = draw_window(from->set, photo, tile, resized, stream);
     Status status = paint(s, &image, tile, &w);
     dataset_release(from->set, from->photo);
     TRY(status);
@@ -192,7 +194,7 @@ Status detsample_make(const DetSource *source, uint64_t key, int i, bool mosaic,
     int tiles = draw_tiles(&s, mosaic, tile);
     for (int k = 0; k < tiles; k++) {
         int photo = k ? (int)uniform(choice, (uint64_t)k, 0, source->photos) : i;
-        TRY(fill_tile(&s, &source->photo[photo], &tile[k], window + (uint64_t)k * DRAWS));
+        TRY(fill_tile(&s, &source->photo[photo], &tile[k], mosaic, window + (uint64_t)k * DRAWS));
     }
     if (!source->no_flip && rng_uniform(s.stream, 2) < 0.5f) mirror(&s);
     HsvShift shift = hsv_draw(key);

@@ -3,9 +3,10 @@
  *     DetSource source = {.height = 416, .width = 416, .boxes = 120, .photo = list, .photos = n};
  *     TRY(detsample_make(&source, key, i, mosaic, input, labels));
  *
- * A window shows its photo at 0.4 to 1.6 times its size, about a person who is drawn at random and,
- * where that is possible, 16 to 400 pixels tall then.  A mosaic is four windows of four photos.
- * Half of the samples are mirrored; colours move as in hsv.h.
+ * A window shows its photo about a person who is drawn at random.  A mosaic is four windows of four
+ * photos at 0.2 to 2 times their size, that person 16 to 400 pixels tall where that is possible; a
+ * plain sample is one window of the photo's own pixels, what the detector sees in use.  Half of the
+ * samples are mirrored; colours move as in hsv.h.
  *
  * Labelled is who is seen to a quarter or more, 12 pixels tall or more, and lies in the window with
  * at least 30 % of the box.  Boxes are cut off at the window's and the photo's edges.  Others are

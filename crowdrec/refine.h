@@ -59,8 +59,9 @@ typedef struct {
 } RefineReport;
 
 /* Changes pose, betas, trans, joints, flags and group of every person with a body and keypoints.
- * Starts from the weights as loaded.  An interrupt or the time limit keeps what was reached and
- * returns OK with the reason; fewer than one usable person is OK with zero iterations.
+ * Starts from the weights as loaded and leaves the regressor with them.  An interrupt or the time
+ * limit keeps what was reached and returns OK with the reason; fewer than one usable person is OK
+ * with zero iterations.
  * ERR_MEMORY names both numbers and the flag that helps. */
 Status refine_run(Regressor *r, const Image *photo, Crowd *crowd, const RefineOptions *options,
                   RefineReport *report);

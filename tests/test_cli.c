@@ -374,6 +374,57 @@ static void test_refine(void **state) {
     json_decref(root);
 }
 
+/* photo.png and its keypoints under two other names, of the first one person alone. */
+static void write_twins(const char *name) {
+    static const char *const photo[] = {"twin1.png", "twin2.png"};
+    json_t *people = read_json(in_folder("."), "keypoints.json"), *twins = json_array();
+    for (int k = 0; k < 2; k++) {
+        size_t i;
+        const json_t *person;
+        json_array_foreach(people, i, person) {
+            if (k == 0 && i > 0) break;
+            json_t *copy = json_deep_copy(person);
+            json_object_set_new(copy, "image_id", json_string(photo[k]));
+            json_array_append_new(twins, copy);
+        }
+        assert_int_equal(link(in_folder("photo.png"), in_folder(photo[k])), 0);
+    }
+    assert_int_equal(json_dump_file(twins, in_folder(name), 0), 0);
+    json_decref(twins);
+    json_decref(people);
+}
+
+static void refine_twins(const char *photos, const char *out) {
+    const Process *p = process_run("refine %s -o %s --mesh " MESH
+                                   " --body %s --keypoints %s --iterations 3 --rate 1e-3",
+                                   photos, out, in_folder("body.npz"), in_folder("twins.json"));
+    if (p->status) fail_msg("exit code %d: %s", p->status, p->err);
+}
+
+/* What one photo's refinement did to the weights is gone at the next photo, also in the bodies
+ * before refinement, which side.png shows. */
+static void test_photos_know_nothing_of_each_other(void **state) {
+    (void)state;
+    static const char *const file[] = {"result.npz", "side.png"};
+    char both[8500];
+    write_twins("twins.json");
+    snprintf(both, sizeof both, "%s %s", in_folder("twin1.png"), in_folder("twin2.png"));
+    refine_twins(both, in_folder("twins"));
+    refine_twins(in_folder("twin2.png"), in_folder("twin"));
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++) {
+        char name[2][64];
+        Bytes bytes[2];
+        snprintf(name[0], sizeof name[0], "twins/twin2/%s", file[i]);
+        snprintf(name[1], sizeof name[1], "twin/%s", file[i]);
+        for (int k = 0; k < 2; k++)
+            assert_int_equal(file_read(in_folder(name[k]), 1 << 24, &bytes[k]), OK);
+        if (bytes[0].size != bytes[1].size ||
+            memcmp(bytes[0].data, bytes[1].data, bytes[0].size) != 0)
+            fail_msg("%s depends on the photo before", file[i]);
+        for (int k = 0; k < 2; k++) file_release(&bytes[k]);
+    }
+}
+
 /* Direct convolutions are asked for, used, and said in the result. */
 static void test_exact(void **state) {
     (void)state;
@@ -808,6 +859,7 @@ int main(void) {
         cmocka_unit_test(test_bad_usage),
         cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_refine),
+        cmocka_unit_test(test_photos_know_nothing_of_each_other),
         cmocka_unit_test(test_exact),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_stages_chain),
