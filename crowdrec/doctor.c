@@ -15,35 +15,20 @@ static void line(FILE *out, const char *key, const char *value) {
     fprintf(out, "%-10s %s\n", key, value);
 }
 
-/* What the processor can do, and what the own kernels were compiled for. */
-static const char *best_isa(void) {
-#if defined __x86_64__
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f")) return "AVX-512";
-    if (__builtin_cpu_supports("avx2")) return "AVX2";
-    return "x86-64";
-#else
-    return "not x86-64";
-#endif
-}
-
-static const char *compiled_isa(void) {
-#ifndef BUILD_NATIVE
-    return "portable";
-#elif defined __AVX512F__
-    return "native, AVX-512";
-#elif defined __AVX2__
-    return "native, AVX2";
-#else
+/* What the compiler took for the code that is not chosen at run time. */
+static const char *build(void) {
+#ifdef BUILD_NATIVE
     return "native";
+#else
+    return "portable";
 #endif
 }
 
 static void kernels(FILE *out) {
     char text[160];
     const char *version = onednn_version();
-    snprintf(text, sizeof text, "processor has %s; own kernels: %s; oneDNN: %s", best_isa(),
-             compiled_isa(), version ? onednn_isa() : "none");
+    snprintf(text, sizeof text, "own kernels: %s; oneDNN: %s; build: %s", isa_name(isa_best()),
+             version ? onednn_isa() : "none", build());
     line(out, "isa", text);
     snprintf(text, sizeof text, "oneDNN %s, zlib %s, jansson %s", version ? version : "absent",
              zlibVersion(), JANSSON_VERSION);

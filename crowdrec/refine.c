@@ -247,7 +247,7 @@ static Status refine_groups(Refiner *r, Group *groups) {
     }
     const char *why = stopped(r);
     if (why) r->report->reason = why;
-    return OK;
+    return regress_reset(r->regressor);
 }
 
 Status refine_run(Regressor *regressor, const Image *photo, Crowd *crowd,
@@ -266,7 +266,6 @@ Status refine_run(Regressor *regressor, const Image *photo, Crowd *crowd,
         if ((crowd->person[i].flags & needed) == needed) r.index[r.count++] = i;
     Status status = cutter_new(photo, params_backend(regress_params(regressor)), 0, &r.cutter);
     if (status == OK && r.count) status = refine_groups(&r, groups);
-    if (status == OK && r.count) status = regress_reset(regressor);
     cutter_free(r.cutter);
     free(r.index);
     free(groups);
