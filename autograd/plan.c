@@ -1,5 +1,6 @@
 #include "autograd/plan.h"
 
+#include "autograd/chain.h"
 #include "autograd/place.h"
 #include "autograd/profile.h"
 #include "autograd/step.h"
@@ -19,7 +20,8 @@ typedef struct {
     size_t bytes; /* 0: not part of this plan */
     int first, last;
     size_t offset;
-    void *outside; /* in the slabs of Params */
+    void *outside;       /* in the slabs of Params */
+    const Chain *within; /* only this chain's steps touch it: it holds one block of images */
 } Slot;
 
 struct Plan {
@@ -80,10 +82,13 @@ static void prepare_steps(Plan *plan) {
 
 static void touch(Plan *plan, int slot, int step) {
     Slot *s = &plan->slot[slot];
+    const Chain *chain = plan->list.step[step].chain;
     if (!s->bytes) {
         s->bytes = bytes_of(plan, slot_tensor(plan, slot));
         s->first = step;
+        s->within = chain;
     }
+    if (s->within != chain) s->within = NULL;
     if (step > s->last) s->last = step;
 }
 
@@ -93,6 +98,30 @@ static void keep_forever(Plan *plan, int slot, bool from_start) {
     if (!s->bytes) return;
     if (from_start) s->first = 0;
     s->last = FOREVER;
+    s->within = NULL;
+}
+
+/* What a chain shares with other steps lives while any of its blocks runs; what it does not need
+ * room for one block, from its first to its last step in each. */
+static void suit_chain(Plan *plan, int slot, bool of_images, const Chain *chain) {
+    Slot *s = &plan->slot[slot];
+    if (!of_images) s->within = NULL;
+    if (s->within) {
+        s->bytes = bytes_of(plan, slot_tensor(plan, slot)) / (size_t)chain->blocks;
+        return;
+    }
+    if (s->first > chain->first) s->first = chain->first;
+    if (s->last < chain->last) s->last = chain->last;
+}
+
+static void suit_chains(Plan *plan) {
+    for (int i = 0; i < plan->list.count; i++) {
+        Step *s = &plan->list.step[i];
+        Place place[STEP_PLACES];
+        int count = s->chain ? step_places(plan->graph, s, place) : 0;
+        for (int k = 0; k < count; k++)
+            suit_chain(plan, place[k].slot, chain_mask(&s->call, place[k].tensor), s->chain);
+    }
 }
 
 static void find_lifetimes(Plan *plan) {
@@ -109,6 +138,7 @@ static void find_lifetimes(Plan *plan) {
     for (int i = 0; i < o->keeps; i++) keep_forever(plan, o->keep[i]->id, false);
     for (int i = 0; i < o->wrts; i++) keep_forever(plan, o->wrt[i]->id + tensors, false);
     if (o->loss) keep_forever(plan, o->loss->id, false);
+    suit_chains(plan);
     const size_t numbers[OWN_SLOTS] = {
         [SLOT_HYPER] = HYPER * (size_t)rows_of(plan),
         [SLOT_HISTORY] = (size_t)o->records * (size_t)rows_of(plan),
@@ -171,6 +201,8 @@ static Plan *plan_make(Graph *g, const Backend *backend, const PlanOptions *opti
     CHECK(!graph_params(g) || params_backend(graph_params(g)) == backend,
           "plan and parameters are on different backends");
     plan->list = step_list(g, &plan->options, plan->arena);
+    if (backend->on_host && !options->plain)
+        chain_find(g, &plan->list, options->chain_bytes, plan->arena);
     plan->slots = 3 * graph_tensors(g) + OWN_SLOTS;
     plan->slot = arena_alloc(plan->arena, (size_t)plan->slots * sizeof *plan->slot);
     prepare_steps(plan);
@@ -245,8 +277,11 @@ static Status bind_steps(Plan *plan) {
         Step *s = &plan->list.step[i];
         Place place[STEP_PLACES];
         int count = step_places(plan->graph, s, place);
-        for (int k = 0; k < count; k++)
-            place[k].tensor->data = address(plan, &plan->slot[place[k].slot]);
+        for (int k = 0; k < count; k++) {
+            const Slot *slot = &plan->slot[place[k].slot];
+            place[k].tensor->data = address(plan, slot);
+            if (s->chain && slot->within) s->within |= chain_mask(&s->call, place[k].tensor);
+        }
         s->call.workspace =
             s->call.workspace_size ? address(plan, own_slot(plan, SLOT_WORKSPACE)) : NULL;
         if (s->pass == PASS_UPDATE) TRY(bind_update(plan, &s->call));
@@ -316,23 +351,48 @@ static void run_step(const Plan *plan, const Step *s) {
     }
 }
 
-static void run_timed(Plan *plan) {
-    for (int i = 0; i < plan->list.count; i++) {
-        double start = seconds_now();
-        run_step(plan, &plan->list.step[i]);
-        plan->backend->sync();
-        plan->list.step[i].seconds = seconds_now() - start;
+static void run_or_time(const Plan *plan, Step *s) {
+    double start = plan->timing ? seconds_now() : 0;
+    run_step(plan, s);
+    if (!plan->timing) return;
+    plan->backend->sync();
+    s->seconds += seconds_now() - start;
+}
+
+/* A chain's step on its next images. */
+static void move_on(const Plan *plan, Step *s, int blocks) {
+    for (int i = 0; i < CHAIN_TENSORS; i++) {
+        Tensor *t = chain_tensor(&s->call, i);
+        if (t->data && !(s->within & 1u << i))
+            t->data = (char *)t->data + (ptrdiff_t)bytes_of(plan, t) * blocks;
     }
 }
 
-static void run_steps(Plan *plan) {
-    for (int i = 0; i < plan->list.count; i++) run_step(plan, &plan->list.step[i]);
+static void run_chain(const Plan *plan, const Chain *chain) {
+    for (int block = 0; block < chain->blocks; block++)
+        for (int i = chain->first; i <= chain->last; i++) {
+            run_or_time(plan, &plan->list.step[i]);
+            move_on(plan, &plan->list.step[i], 1);
+        }
+    for (int i = chain->first; i <= chain->last; i++)
+        move_on(plan, &plan->list.step[i], -chain->blocks);
+}
+
+static void run_steps(const Plan *plan) {
+    for (int i = 0; plan->timing && i < plan->list.count; i++) plan->list.step[i].seconds = 0;
+    for (int i = 0; i < plan->list.count; i++) {
+        Step *s = &plan->list.step[i];
+        if (s->chain)
+            run_chain(plan, s->chain), i = s->chain->last;
+        else
+            run_or_time(plan, s);
+    }
 }
 
 void plan_run(Plan *plan) {
     const Backend *b = plan->backend;
     if (plan->timing)
-        run_timed(plan);
+        run_steps(plan);
     else if (plan->captured)
         b->replay(plan->captured);
     else if (plan->runs++ == 1 && b->capture_begin) {
@@ -460,6 +520,7 @@ void plan_history(const Plan *plan, int rows, double *values) {
 static double step_flops(const Step *s) {
     if (s->pass != PASS_FORWARD && s->pass != PASS_BACKWARD) return 0;
     double forward = op_flops(s->node.op, s->call.attr, s->call.in, s->call.out);
+    if (s->chain) forward *= s->chain->blocks;
     if (s->pass == PASS_FORWARD) return forward;
     return forward * ((s->call.din[0].data != NULL) + (s->call.din[1].data != NULL));
 }
@@ -502,6 +563,7 @@ static void dump_step(const Plan *plan, const Step *s, int i, FILE *out) {
     if (made->data) fprintf(out, " -> %s", shape_text(made->shape));
     if (made->data && plan->memory) fprintf(out, " @%td", (char *)made->data - plan->memory);
     fprintf(out, " %.3f GFLOP", step_flops(s) * 1e-9);
+    if (s->chain) fprintf(out, " x%d", s->chain->blocks);
     if (plan->timing) fprintf(out, " %.3f ms", s->seconds * 1e3);
     fprintf(out, " %s\n", s->node.where);
 }

@@ -34,6 +34,7 @@ typedef struct {
     int rows;                 /* of the history and of plan_schedule, 0: 1 */
     bool plain;               /* no fusing, no sharing of memory: the oracle of the tests */
     size_t max_bytes;         /* limit for the arena, 0: what the backend has */
+    size_t chain_bytes;       /* limit of chain.h, 0: its own */
 } PlanOptions;
 
 typedef struct Plan Plan;

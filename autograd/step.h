@@ -12,12 +12,16 @@
 
 typedef enum { PASS_FORWARD, PASS_BACKWARD, PASS_SEED, PASS_ZERO, PASS_UPDATE, PASS_RECORD } Pass;
 
+typedef struct Chain Chain;
+
 typedef struct {
     Pass pass;
     Node node;
     Call call;
-    unsigned again; /* inputs and outputs (masks of op.h) that are values made a second time */
-    double seconds; /* of the latest timed run */
+    unsigned again;     /* inputs and outputs (masks of op.h) that are values made a second time */
+    const Chain *chain; /* chain.h; NULL: it runs once */
+    unsigned within;    /* its tensors (a mask over chain.h's) that hold one block of images */
+    double seconds;     /* of the latest timed run */
 } Step;
 
 #define STEP_PRESENT ((void *)64)

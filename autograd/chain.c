@@ -1,0 +1,128 @@
+#include "autograd/chain.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_LIMIT = 3 << 19, WEIGHTS = 4 };
+
+static size_t bytes(const Tensor *t) { return shape_size(t->shape) * sizeof(float); }
+
+static int largest_divisor(int n, size_t most) {
+    int divisor = most < (size_t)n ? (int)most : n;
+    while (divisor > 1 && n % divisor) divisor--;
+    return divisor < 1 ? 1 : divisor;
+}
+
+static bool is_conv(const Step *s) {
+    bool pass = s->pass == PASS_FORWARD || s->pass == PASS_BACKWARD;
+    return pass && s->node.op == OP_conv && shape_size(s->call.out[0].shape);
+}
+
+static size_t image_bytes(const Call *c) {
+    return (bytes(&c->in[0]) + bytes(&c->out[0])) / (size_t)c->in[0].shape.n;
+}
+
+/* Not worth it where all images are few enough, or where weights, which are read again for each
+ * block, are many. */
+static bool gains(const Call *c, int images) {
+    return images < c->in[0].shape.n &&
+           (size_t)images * image_bytes(c) >= WEIGHTS * bytes(&c->in[1]);
+}
+
+/* A fold of parameters: it depends on no step, and nothing before the update on its gradient. */
+static bool is_fold(const Graph *g, const Step *s, Pass pass) {
+    if (s->node.op != OP_fold || s->pass != pass) return false;
+    for (int i = 0; i < OP_MAX_IN; i++)
+        if (s->node.in[i] && graph_role(g, s->node.in[i]) == TENSOR_MADE) return false;
+    return true;
+}
+
+/* Steps first .. end-1: convolutions of `images` images, and the folds between them. */
+typedef struct {
+    int first, last, end, convs, images; /* last: the last convolution */
+} Run;
+
+/* The run with one more convolution, which may make the blocks smaller. */
+static bool extend(Run *r, const StepList *list, int at, size_t limit) {
+    const Call *c = &list->step[at].call;
+    int images = largest_divisor(c->in[0].shape.n, limit / image_bytes(c));
+    if (r->convs && list->step[r->last].call.in[0].shape.n != c->in[0].shape.n) return false;
+    if (r->convs && r->images < images) images = r->images;
+    for (int i = r->first; images < r->images && i < r->end; i++)
+        if (is_conv(&list->step[i]) && !gains(&list->step[i].call, images)) return false;
+    if (!gains(c, images)) return false;
+    *r = (Run){r->first, at, at + 1, r->convs + 1, images};
+    return true;
+}
+
+static Run run_from(const Graph *g, const StepList *list, int first, size_t limit) {
+    Run r = {.first = first, .end = first};
+    for (int i = first; i < list->count; i++) {
+        const Step *s = &list->step[i];
+        if (is_fold(g, s, PASS_FORWARD) || is_fold(g, s, PASS_BACKWARD)) continue;
+        if (!is_conv(s) || !extend(&r, list, i, limit)) break;
+    }
+    return r;
+}
+
+static void put(StepList *to, const Step *s) { to->step[to->count++] = *s; }
+
+static void put_folds(StepList *to, const StepList *from, const Run *r, Pass pass) {
+    for (int i = r->first; i < r->end; i++) {
+        const Step *s = &from->step[i];
+        if (s->node.op == OP_fold && s->pass == pass) put(to, s);
+    }
+}
+
+/* Clears the gradients that the first block would overwrite; all blocks add to them. */
+static void put_zeros(StepList *to, Step *s) {
+    for (int i = 1; i <= 2; i++) {
+        if (!s->call.din[i].data || s->call.add[i]) continue;
+        Step zero = {.pass = PASS_ZERO, .node = {.op = OP_COUNT, .out = {s->node.in[i]}}};
+        zero.node.where = s->node.where;
+        zero.call.dout[0] = s->call.din[i];
+        put(to, &zero);
+        s->call.add[i] = true;
+    }
+}
+
+static void narrow(Step *s, const Chain *chain) {
+    s->chain = chain;
+    for (int i = 0; i < CHAIN_TENSORS; i++) {
+        Tensor *t = chain_tensor(&s->call, i);
+        if (shape_size(t->shape)) t->shape.n = chain->images;
+    }
+}
+
+static void put_chain(StepList *to, StepList *from, const Run *r, Arena *arena) {
+    Chain *chain = arena_alloc(arena, sizeof *chain);
+    put_folds(to, from, r, PASS_FORWARD);
+    for (int i = r->first; i < r->end; i++)
+        if (from->step[i].node.op == OP_conv) put_zeros(to, &from->step[i]);
+    *chain = (Chain){.first = to->count, .last = to->count + r->convs - 1, .images = r->images};
+    for (int i = r->first; i < r->end; i++) {
+        Step *s = &from->step[i];
+        if (s->node.op != OP_conv) continue;
+        chain->blocks = s->call.in[0].shape.n / chain->images;
+        narrow(s, chain);
+        put(to, s);
+    }
+    put_folds(to, from, r, PASS_BACKWARD);
+}
+
+void chain_find(const Graph *g, StepList *list, size_t limit, Arena *arena) {
+    StepList to = *list;
+    to.capacity = 3 * list->count; /* a step has at most two gradients to clear */
+    to.step = malloc(((size_t)to.capacity + 1) * sizeof *to.step), to.count = 0;
+    CHECK(to.step, "out of memory");
+    for (int i = 0; i < list->count;) {
+        Run r = run_from(g, list, i, limit ? limit : DEFAULT_LIMIT);
+        if (r.convs > 1) {
+            put_chain(&to, list, &r, arena);
+            i = r.end;
+        } else
+            put(&to, &list->step[i++]);
+    }
+    free(list->step);
+    *list = to;
+}
