@@ -263,16 +263,14 @@ size_t winograd_bytes(const Winograd *s, WinogradPass pass) {
 
 /* --- the rule --- */
 
-/* Nanoseconds of what a pass is made of, fitted to the 3x3 shapes of `bench sweep 500` (direct) and
- * `bench sweep 220` (1 thread of an AMD EPYC of the first generation, AVX2, oneDNN 2.6.3);
- * elsewhere their ratios are what counts.
- * A direct sum: multiplications, in whole vectors of outputs, that meet no edge; of all, where it
- * makes no difference; those of one tap of one column, for each row of a map starts anew; weights
- * that are repacked; numbers read and written; a call.  In Winograd's form: multiplications of the
- * products, in whole tiles of sums; transformed numbers of the outputs; transformed weights, and
- * those that the near caches do not hold, once more; tiles and their places; a call.  `margin`: how
- * much longer direct sums must be expected to take, so that what is taken is no loss but for the
- * noise of measurement. */
+/* Nanoseconds of what a pass is made of, on one thread, with oneDNN 2.6.3; on other processors
+ * their ratios are what counts. A direct sum: multiplications, in whole vectors of outputs, that
+ * meet no edge; of all, where it makes no difference; those of one tap of one column, for each row
+ * of a map starts anew; weights that are repacked; numbers read and written; a call.  In Winograd's
+ * form: multiplications of the products, in whole tiles of sums; transformed numbers of the
+ * outputs; transformed weights, and those that the near caches do not hold, once more; tiles and
+ * their places; a call.  `margin`: how much longer direct sums must be expected to take, so that
+ * what is taken is no loss but for the noise of measurement. */
 typedef struct {
     struct {
         double inner, all, row, weight, number, call;
@@ -284,20 +282,54 @@ typedef struct {
     int least; /* tiles; direct sums over fewer take less time than is said here */
 } Cost;
 
-static const Cost COST[] = {
-    [WINOGRAD_FORWARD] = {{0.0549, 0, 0.663, 0.276, 0.0579, 2540},
-                          {0.0655, 0.514, 0.195, 0.375, 7.8, 9310},
-                          1.15,
-                          0},
-    [WINOGRAD_INPUT_GRADIENT] = {{0.0535, 0, 0.392, 0.210, 0.135, 2050},
-                                 {0.0685, 0.256, 0.126, 0.447, 5.76, 9870},
-                                 1.15,
-                                 0},
-    [WINOGRAD_WEIGHT_GRADIENT] = {{0.00752, 0.0518, 0.636, 1.35, 1.03, 4140},
-                                  {0.0692, 0, 0.198, 1.03, 11.6, 10000},
-                                  1.15,
-                                  8},
-};
+typedef struct {
+    int vector, tile_rows, tile_columns;
+    double near; /* transformed weights that the near caches hold */
+    Cost pass[3];
+} Costs;
+
+/* An AMD EPYC of the first generation: fitted to the 3x3 shapes of `bench sweep 500` (direct) and
+ * `bench sweep 220`. */
+static const Costs AVX2 = {
+    .vector = 8,
+    .tile_rows = 6,
+    .tile_columns = 16,
+    .near = 500e3,
+    .pass = {
+        [WINOGRAD_FORWARD] = {{0.0549, 0, 0.663, 0.276, 0.0579, 2540},
+                              {0.0655, 0.514, 0.195, 0.375, 7.8, 9310},
+                              1.15,
+                              0},
+        [WINOGRAD_INPUT_GRADIENT] = {{0.0535, 0, 0.392, 0.210, 0.135, 2050},
+                                     {0.0685, 0.256, 0.126, 0.447, 5.76, 9870},
+                                     1.15,
+                                     0},
+        [WINOGRAD_WEIGHT_GRADIENT] = {{0.00752, 0.0518, 0.636, 1.35, 1.03, 4140},
+                                      {0.0692, 0, 0.198, 1.03, 11.6, 10000},
+                                      1.15,
+                                      8},
+    }};
+
+/* One of the fourth: fitted to `bench sweep 500`. */
+static const Costs AVX512 = {
+    .vector = 16,
+    .tile_rows = 8,
+    .tile_columns = 48,
+    .near = 1e6,
+    .pass = {
+        [WINOGRAD_FORWARD] = {{0.0166, 0, 0.0988, 0.149, 0.133, 1690},
+                              {0.0131, 0.184, 0.167, 0.115, 0, 1180},
+                              1.2,
+                              0},
+        [WINOGRAD_INPUT_GRADIENT] = {{0.0173, 0, 0.0563, 0.101, 0.0327, 1190},
+                                     {0.0119, 0.210, 0.131, 0.151, 0, 622},
+                                     1.25,
+                                     0},
+        [WINOGRAD_WEIGHT_GRADIENT] = {{0.0175, 0, 0.264, 0.378, 0.0283, 421},
+                                      {0.0140, 0, 0.116, 0.391, 0.332, 2030},
+                                      1.3,
+                                      0},
+    }};
 
 static double whole(int n, int step) { return (double)parts(n, step) * step; }
 
@@ -305,21 +337,21 @@ static double whole(int n, int step) { return (double)parts(n, step) * step; }
 static double inner_taps(int size) { return 3.0 * size - 2; }
 
 bool winograd_pays(const Winograd *s, WinogradPass pass) {
-    enum { VECTOR = 8, TILE_ROWS = 6, TILE_COLUMNS = 16 }; /* of AVX2 */
-    const double near = 500e3;                             /* numbers: 2 MB */
-    const Cost *cost = &COST[pass];
+    const Costs *costs = isa_best() == ISA_AVX512 ? &AVX512 : &AVX2;
+    const Cost *cost = &costs->pass[pass];
     int from = pass == WINOGRAD_INPUT_GRADIENT ? s->k : s->c, to = s->c + s->k - from;
     double pixels = (double)s->n * s->h * s->w, weights = (double)s->c * s->k, tiles = s->tiles;
-    double direct =
-        cost->direct.inner * s->n * inner_taps(s->h) * inner_taps(s->w) * from * whole(to, VECTOR) +
-        cost->direct.all * 9 * pixels * weights + cost->direct.row * s->n * s->h * weights +
-        cost->direct.weight * 9 * weights + cost->direct.number * pixels * (s->c + s->k) +
-        cost->direct.call;
-    double products = pass == WINOGRAD_WEIGHT_GRADIENT
-                          ? tiles * whole(s->k, TILE_ROWS) * whole(s->c, TILE_COLUMNS)
-                          : whole(s->tiles, TILE_ROWS) * from * whole(to, TILE_COLUMNS);
+    double direct = cost->direct.inner * s->n * inner_taps(s->h) * inner_taps(s->w) * from *
+                        whole(to, costs->vector) +
+                    cost->direct.all * 9 * pixels * weights +
+                    cost->direct.row * s->n * s->h * weights + cost->direct.weight * 9 * weights +
+                    cost->direct.number * pixels * (s->c + s->k) + cost->direct.call;
+    double products =
+        pass == WINOGRAD_WEIGHT_GRADIENT
+            ? tiles * whole(s->k, costs->tile_rows) * whole(s->c, costs->tile_columns)
+            : whole(s->tiles, costs->tile_rows) * from * whole(to, costs->tile_columns);
     double fast = TAPS * (cost->fast.product * products + cost->fast.output * tiles * to +
                           cost->fast.weight * weights + cost->fast.tile * tiles) +
-                  cost->fast.far * fmax(0, TAPS * weights - near) + cost->fast.call;
+                  cost->fast.far * fmax(0, TAPS * weights - costs->near) + cost->fast.call;
     return s->tiles >= cost->least && direct > cost->margin * fast;
 }
