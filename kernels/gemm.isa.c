@@ -43,12 +43,14 @@ VECTOR_INLINE void put(int vectors, Vector sum[TILE_ROWS][TILE_VECTORS], float *
 /* Numbers of a cache line, and how long before their use, in numbers, memory is asked for them. */
 enum { LINE = 16, PACKED_AHEAD = 256, OUTER_AHEAD = 4608 };
 
-VECTOR_INLINE void sums(int vectors, int k, const float *const row[TILE_ROWS], const float *b,
-                        float *c, int ldc, bool add) {
+/* next: the rows behind these, of which each step asks for half a cache line. */
+VECTOR_INLINE void sums(int vectors, int k, const float *const row[TILE_ROWS], const float *next,
+                        int lda, const float *b, float *c, int ldc, bool add) {
     Vector sum[TILE_ROWS][TILE_VECTORS] = {0};
     for (int i = 0; i < k; i++, b += vectors * LANES) {
         for (int ahead = 0; ahead < vectors * LANES; ahead += LINE)
             __builtin_prefetch(b + PACKED_AHEAD + ahead);
+        __builtin_prefetch(next + (size_t)(i % 8) * lda + i / 8 * (LINE / 2));
         for (int r = 0; r < TILE_ROWS; r++)
             for (int v = 0; v < vectors; v++)
                 sum[r][v] += row[r][i] * *(const VectorPlace *)(b + v * LANES);
@@ -98,7 +100,7 @@ VECTOR_INLINE void tile(int vectors, int rows, int k, const float *a, int lda, c
     Place to;
     for (int r = 0; r < TILE_ROWS; r++) row[r] = a + (size_t)(r < rows ? r : rows - 1) * lda;
     begin_tile(&to, vectors, rows, c, ldc, add);
-    sums(vectors, k, row, b, to.c, to.ld, add);
+    sums(vectors, k, row, a + (size_t)TILE_ROWS * lda, lda, b, to.c, to.ld, add);
     end_tile(&to, rows, c, ldc);
 }
 

@@ -21,6 +21,7 @@ enum {
     CHUNK_BYTES = 4 << 20,   /* of V and D that all threads share for the gradient of weights */
     TILES_STEP = 24,         /* a multiple of every TILE_ROWS */
     MAX_BLOCK = 48,
+    SLAB = 96, /* inputs whose weights are transformed at a time, where threads take panels */
     MIN_CHUNK = 96,
     MAX_CHUNK = 768,
     SHARE = 8, /* tiles that a thread transforms at a time, where all threads share a chunk */
@@ -80,9 +81,11 @@ static Product product_of(const Winograd *s) {
     size_t tile = TAPS * sizeof(float) * (size_t)(gemm_columns(s->c) + p.panel);
     int fits = (int)(BLOCK_BYTES / tile) / TILES_STEP * TILES_STEP;
     p.block = min(fits < TILES_STEP ? TILES_STEP : min(fits, MAX_BLOCK), s->tiles);
-    p.u.plane = gemm_packed_size(p.by_tiles ? s->k : p.panel, s->c) + GEMM_SLACK;
+    p.u.plane =
+        p.by_tiles ? gemm_packed_size(s->k, s->c) : gemm_packed_size(p.panel, min(SLAB, s->c));
+    p.u.plane += GEMM_SLACK;
     p.v = planes(p.by_tiles ? p.block : s->tiles, s->c);
-    p.m = planes(p.block, p.panel);
+    p.m = planes(p.by_tiles ? p.block : s->tiles, p.panel);
     return p;
 }
 
@@ -92,37 +95,46 @@ static size_t product_size(const Product *p) {
     return zeros_size(p->s->c) + shared + own * (size_t)p->s->workers;
 }
 
-/* Outputs k0 .. of tiles first .. from row `row` of V on, by the packed weights in u. */
-static void multiply(const Product *p, Planes v, int row, int first, int count, const float *u,
-                     int k0, int outputs, Planes m) {
+/* M = or += V U for some tiles, outputs and the inputs c0 .. c0+inputs-1. */
+static void multiply(const Product *p, Planes v, int tiles, int c0, int inputs, const float *u,
+                     int outputs, Planes m) {
     for (int xi = 0; xi < TAPS; xi++)
-        gemm_packed(count, outputs, p->s->c, v.data + xi * v.plane + (size_t)row * v.ld, v.ld,
-                    u + xi * p->u.plane, m.data + xi * m.plane, m.ld, false);
-    ISA_PICK(winotile_output)(p->s, &m, first, count, k0, outputs, &p->end, p->y);
+        gemm_packed(tiles, outputs, inputs, v.data + xi * v.plane + c0, v.ld, u + xi * p->u.plane,
+                    m.data + xi * m.plane, m.ld, c0 > 0);
 }
 
-static void transform_weights(const Product *p, int k0, int outputs, float *u) {
-    const Winograd *s = p->s;
+static void transform_weights(const Product *p, int k0, int outputs, int c0, int inputs, float *u) {
+    int c = p->turned ? p->s->k : p->s->c; /* channels of x, whose gradient it is when turned */
     ISA_PICK(winotile_weights)
-    (p->turned ? s->c : s->k, p->turned ? s->k : s->c, p->weights, p->turned, k0, outputs, u,
-     p->u.plane);
+    (c, p->weights, p->turned, k0, outputs, c0, inputs, u, p->u.plane);
+}
+
+static void transform_outputs(const Product *p, Planes m, int first, int tiles, int k0,
+                              int outputs) {
+    ISA_PICK(winotile_output)(p->s, &m, first, tiles, k0, outputs, &p->end, p->y);
 }
 
 static void product_block(const Product *p, int block, Planes v, Planes m) {
     const Winograd *s = p->s;
-    int first = block * p->block, count = min(p->block, s->tiles - first);
-    ISA_PICK(winotile_input)(&p->maps, first, count, &v);
-    for (int k0 = 0; k0 < s->k; k0 += p->panel)
-        multiply(p, v, 0, first, count, p->u.data + (size_t)k0 * s->c, k0, min(p->panel, s->k - k0),
-                 m);
+    int first = block * p->block, tiles = min(p->block, s->tiles - first);
+    ISA_PICK(winotile_input)(&p->maps, first, tiles, &v);
+    for (int k0 = 0; k0 < s->k; k0 += p->panel) {
+        int outputs = min(p->panel, s->k - k0);
+        multiply(p, v, tiles, 0, s->c, p->u.data + (size_t)k0 * s->c, outputs, m);
+        transform_outputs(p, m, first, tiles, k0, outputs);
+    }
 }
 
+/* Weights of as many inputs at a time as stay in the caches between transform and product. */
 static void product_panel(const Product *p, int panel, float *u, Planes m) {
     const Winograd *s = p->s;
     int k0 = panel * p->panel, outputs = min(p->panel, s->k - k0);
-    transform_weights(p, k0, outputs, u);
-    for (int first = 0; first < s->tiles; first += p->block)
-        multiply(p, p->v, first, first, min(p->block, s->tiles - first), u, k0, outputs, m);
+    for (int c0 = 0; c0 < s->c; c0 += SLAB) {
+        int inputs = min(SLAB, s->c - c0);
+        transform_weights(p, k0, outputs, c0, inputs, u);
+        multiply(p, p->v, s->tiles, c0, inputs, u, outputs, m);
+    }
+    transform_outputs(p, m, 0, s->tiles, k0, outputs);
 }
 
 /* What all threads need, made by all of them. */
@@ -132,7 +144,8 @@ static void product_shared(const Product *p) {
         PARALLEL_FOR
         for (int i = 0; i < parts(s->k, p->panel); i++) {
             int k0 = i * p->panel;
-            transform_weights(p, k0, min(p->panel, s->k - k0), p->u.data + (size_t)k0 * s->c);
+            transform_weights(p, k0, min(p->panel, s->k - k0), 0, s->c,
+                              p->u.data + (size_t)k0 * s->c);
         }
         return;
     }

@@ -40,11 +40,11 @@ ISA_DECLARE(void, winotile_output,
             (const Winograd *s, const Planes *m, int first, int count, int k0, int channels,
              const WinogradEnd *end, float *y));
 
-/* u[xi] = G w G' as packed matrices (gemm.h) [inputs][lanes] for the `lanes` channels from first
- * on of weights [k,3,3,c]: outputs as lanes, or, for the gradient of x with taps turned round,
- * inputs as lanes. */
+/* u[xi] = G w G' as packed matrices (gemm.h) [rows][lanes] for the `lanes` channels from first on
+ * of weights [k,3,3,c] and `rows` ones from row0 on: outputs as lanes and inputs as rows, or, for
+ * the gradient of x with taps turned round, the other way. */
 ISA_DECLARE(void, winotile_weights,
-            (int k, int c, const float *w, bool turned, int first, int lanes, float *u,
+            (int c, const float *w, bool turned, int first, int lanes, int row0, int rows, float *u,
              size_t plane));
 
 /* dw [k,3,3,c] = or += G' m G for the outputs k0 .. k1-1; row o of a plane is output o. */

@@ -89,16 +89,26 @@ static inline void weight_gradient_transform(const Vector m[WIDE], Vector g[3]) 
     g[2] = (1.f / 3) * (sum2 - sum) + m[5];
 }
 
-/* The side x side pixels from (i, j) on of a map, as places of their first channels; those outside
- * are rows of zeros. */
+/* Where the outputs of a tile begin. */
+typedef struct {
+    int image, i, j;
+} Corner;
+
+static Corner corner(const Winograd *s, int tile) {
+    int image = tile / (s->rows * s->columns), at = tile % (s->rows * s->columns);
+    return (Corner){image, at / s->columns * SIDE, at % s->columns * SIDE};
+}
+
+/* The side x side pixels of a map, the first `before` above and left of a tile's, as places of
+ * their first channels; those outside are rows of zeros. */
 static void pixels(const WinoMaps *m, int tile, int side, int before, const float **place) {
     const Winograd *s = m->s;
-    int image = tile / (s->rows * s->columns), at = tile % (s->rows * s->columns);
-    int i0 = at / s->columns * SIDE - before, j0 = at % s->columns * SIDE - before;
+    Corner at = corner(s, tile);
+    int i0 = at.i - before, j0 = at.j - before;
     for (int i = i0; i < i0 + side; i++)
         for (int j = j0; j < j0 + side; j++) {
             bool inside = i >= 0 && i < s->h && j >= 0 && j < s->w;
-            size_t pixel = ((size_t)image * s->h + (inside ? i : 0)) * s->w + (inside ? j : 0);
+            size_t pixel = ((size_t)at.image * s->h + (inside ? i : 0)) * s->w + (inside ? j : 0);
             *place++ = inside ? m->x + pixel * m->c : m->zeros;
         }
 }
@@ -242,13 +252,12 @@ typedef struct {
 } Patch;
 
 static Patch patch_of(const Winograd *s, int tile) {
-    int image = tile / (s->rows * s->columns), at = tile % (s->rows * s->columns);
-    int i0 = at / s->columns * SIDE, j0 = at % s->columns * SIDE;
-    return (Patch){.place = (((size_t)image * s->h + i0) * s->w + j0) * s->k,
+    Corner at = corner(s, tile);
+    return (Patch){.place = (((size_t)at.image * s->h + at.i) * s->w + at.j) * s->k,
                    .row = (size_t)s->w * s->k,
                    .pixel = (size_t)s->k,
-                   .rows = s->h - i0,
-                   .columns = s->w - j0};
+                   .rows = s->h - at.i,
+                   .columns = s->w - at.j};
 }
 
 /* The columns' transform of three columns: numbers 0 and 2, or 1 and 3. */
@@ -353,12 +362,13 @@ static inline void put_weights(Vector g[9], float *to, size_t plane) {
 }
 
 /* Outputs as lanes: a block of LANES outputs is turned round tap by tap. */
-static void forward_weights(int c, const float *w, int lanes, float *u, int step, size_t plane) {
+static void forward_weights(int c, const float *w, int lanes, int rows, float *u, int step,
+                            size_t plane) {
     enum { BLOCK = 16 };
     float turned[BLOCK][9][LANES];
     memset(turned, 0, sizeof turned);
-    for (int c0 = 0; c0 < c; c0 += BLOCK) {
-        int inputs = c - c0 < BLOCK ? c - c0 : BLOCK;
+    for (int c0 = 0; c0 < rows; c0 += BLOCK) {
+        int inputs = rows - c0 < BLOCK ? rows - c0 : BLOCK;
         for (int l = 0; l < lanes; l++)
             for (int tap = 0; tap < 9; tap++) {
                 const float *from = w + ((size_t)l * 9 + tap) * c + c0;
@@ -372,23 +382,27 @@ static void forward_weights(int c, const float *w, int lanes, float *u, int step
     }
 }
 
-void ISA_NAME(winotile_weights)(int k, int c, const float *w, bool turned, int first, int lanes,
-                                float *u, size_t plane) {
-    int rows = turned ? k : c;
+/* Inputs as lanes. */
+static void turned_weights(int c, const float *w, int lanes, int rows, float *u, int step,
+                           size_t plane) {
+    for (int o = 0; o < rows; o++, u += step) {
+        Vector g[9];
+        for (int tap = 0; tap < 9; tap++)
+            g[8 - tap] = vector_load(w + ((size_t)o * 9 + tap) * c, lanes);
+        put_weights(g, u, plane);
+    }
+}
+
+void ISA_NAME(winotile_weights)(int c, const float *w, bool turned, int first, int lanes, int row0,
+                                int rows, float *u, size_t plane) {
     for (int v = 0; v < panel_vectors(lanes); v++) {
         int at = first + v * LANES, count = vector_lanes(lanes - v * LANES);
         int step = panel_width(lanes, v) * LANES;
         float *to = u + panel_place(rows, v);
-        if (!turned) {
-            forward_weights(c, w + (size_t)at * 9 * c, count, to, step, plane);
-            continue;
-        }
-        for (int o = 0; o < k; o++, to += step) {
-            Vector g[9];
-            for (int tap = 0; tap < 9; tap++)
-                g[8 - tap] = vector_load(w + ((size_t)o * 9 + tap) * c + at, count);
-            put_weights(g, to, plane);
-        }
+        if (turned)
+            turned_weights(c, w + (size_t)row0 * 9 * c + at, count, rows, to, step, plane);
+        else
+            forward_weights(c, w + (size_t)at * 9 * c + row0, count, rows, to, step, plane);
     }
 }
 
