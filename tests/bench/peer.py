@@ -322,7 +322,7 @@ class Mesh(nn.Module):
 
 def matrices(pose6d):
     """Zhou et al. 2019: two columns, made orthonormal, and their cross product."""
-    a, b = pose6d.view(-1, 3, 2).unbind(-1)
+    a, b = pose6d.reshape(-1, 3, 2).unbind(-1)
     x = F.normalize(a, dim=-1)
     y = F.normalize(b - (x * b).sum(-1, keepdim=True) * x, dim=-1)
     return torch.stack([x, y, torch.linalg.cross(x, y)], -1)
@@ -358,7 +358,7 @@ class Losses:
 
     def __call__(self, pose6d, betas, cam):
         rotations = matrices(pose6d)
-        vertices = self.body(rotations.view(self.n, 24, 3, 3), betas)
+        vertices = self.body(rotations.reshape(self.n, 24, 3, 3), betas)
         depth = 2 * self.FOCAL / (200 * cam[:, 0])
         offset = 2 * (self.center - self.center.new_tensor([960, 540])) / (200 * cam[:, :1])
         trans = torch.cat([cam[:, 1:] + offset, depth[:, None]], 1)
@@ -366,7 +366,7 @@ class Losses:
         pixels = self.FOCAL * joints[..., :2] / joints[..., 2:] + self.center[:, None]
         projected = (pixels - self.center[:, None]) / 200
         keypoints = (self.confidence * (projected - self.keypoints) ** 2).sum((1, 2)).mean()
-        pose = ((axis_angles(rotations).view(self.n, 72) - self.pose) ** 2).sum(1).mean()
+        pose = ((axis_angles(rotations).reshape(self.n, 72) - self.pose) ** 2).sum(1).mean()
         shape = ((betas - self.betas) ** 2).sum(1).mean()
         return 0.001 * self.crowd(joints) + 5 * keypoints + 5 * pose + 0.001 * shape
 
@@ -487,7 +487,7 @@ def adamw_case(size, variant):
     return torch.optim.AdamW([weights], lr=1e-5, **how).step
 
 
-LAYOUTS = ["default", "channels_last"]
+LAYOUTS = ["default", "channels_last", "default+compile", "channels_last+compile"]
 if DEVICE == "cuda":
     LAYOUTS = [
         f"{precision}+{layout}{how}"
