@@ -389,18 +389,19 @@ static void run_steps(const Plan *plan) {
     }
 }
 
+static void capture(Plan *plan) {
+    plan->backend->capture_begin();
+    run_steps(plan);
+    plan->captured = plan->backend->capture_end();
+}
+
 void plan_run(Plan *plan) {
     const Backend *b = plan->backend;
-    if (plan->timing)
-        run_steps(plan);
-    else if (plan->captured)
+    bool timing = plan->timing;
+    if (!timing && !plan->captured && plan->runs++ == 1 && b->capture_begin) capture(plan);
+    if (plan->captured && !timing)
         b->replay(plan->captured);
-    else if (plan->runs++ == 1 && b->capture_begin) {
-        b->capture_begin();
-        run_steps(plan);
-        plan->captured = b->capture_end();
-        b->replay(plan->captured);
-    } else
+    else
         run_steps(plan);
 }
 
