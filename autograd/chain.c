@@ -1,7 +1,6 @@
 #include "autograd/chain.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { DEFAULT_LIMIT = 3 << 19, WEIGHTS = 4 };
 
@@ -30,28 +29,29 @@ static bool gains(const Call *c, int images) {
 }
 
 /* A fold of parameters: it depends on no step, and nothing before the update on its gradient. */
-static bool is_fold(const Graph *g, const Step *s, Pass pass) {
-    if (s->node.op != OP_fold || s->pass != pass) return false;
+static bool is_fold(const Graph *g, const Step *s) {
+    if (s->node.op != OP_fold) return false;
     for (int i = 0; i < OP_MAX_IN; i++)
         if (s->node.in[i] && graph_role(g, s->node.in[i]) == TENSOR_MADE) return false;
     return true;
 }
 
-/* Steps first .. end-1: convolutions of `images` images, and the folds between them. */
+/* Steps first .. end-1: convolutions of `images` images, the last one at end-1, and the folds
+ * before and between them. */
 typedef struct {
-    int first, last, end, convs, images; /* last: the last convolution */
+    int first, end, convs, images;
 } Run;
 
 /* The run with one more convolution, which may make the blocks smaller. */
 static bool extend(Run *r, const StepList *list, int at, size_t limit) {
     const Call *c = &list->step[at].call;
     int images = largest_divisor(c->in[0].shape.n, limit / image_bytes(c));
-    if (r->convs && list->step[r->last].call.in[0].shape.n != c->in[0].shape.n) return false;
+    if (r->convs && list->step[r->end - 1].call.in[0].shape.n != c->in[0].shape.n) return false;
     if (r->convs && r->images < images) images = r->images;
     for (int i = r->first; images < r->images && i < r->end; i++)
         if (is_conv(&list->step[i]) && !gains(&list->step[i].call, images)) return false;
     if (!gains(c, images)) return false;
-    *r = (Run){r->first, at, at + 1, r->convs + 1, images};
+    *r = (Run){r->first, at + 1, r->convs + 1, images};
     return true;
 }
 
@@ -59,7 +59,7 @@ static Run run_from(const Graph *g, const StepList *list, int first, size_t limi
     Run r = {.first = first, .end = first};
     for (int i = first; i < list->count; i++) {
         const Step *s = &list->step[i];
-        if (is_fold(g, s, PASS_FORWARD) || is_fold(g, s, PASS_BACKWARD)) continue;
+        if (is_fold(g, s)) continue;
         if (!is_conv(s) || !extend(&r, list, i, limit)) break;
     }
     return r;
