@@ -8,6 +8,7 @@
 /* What is known of each tensor while the list is made; all indexed by tensor id. */
 typedef struct {
     Graph *graph;
+    const Backend *backend;
     const PlanOptions *options;
     Arena *arena;
     StepList list;
@@ -19,6 +20,7 @@ typedef struct {
     bool *written;      /* its gradient has a first writer */
     const Node **cheap; /* backward makes it again, with this node */
     bool *again;        /* and has done so */
+    bool *half;         /* is stored as BF16, as is its gradient */
 } Maker;
 
 static bool *flags(const Maker *m, int count) {
@@ -38,8 +40,9 @@ static Step *step_add(Maker *m, Pass pass, const Node *node) {
     return s;
 }
 
-static Tensor described(const Tensor *t, bool present) {
+static Tensor described(const Maker *m, const Tensor *t, bool present) {
     Tensor copy = t ? *t : (Tensor){0};
+    if (t && m->half[t->id]) copy.dtype = BF16;
     copy.data = t && present ? STEP_PRESENT : NULL;
     return copy;
 }
@@ -95,23 +98,82 @@ static void mark_wants(Maker *m) {
     }
 }
 
+/* Whether such nodes run together, apart from the others. */
+static bool goes_together(const Maker *m, const Node *node) {
+    bool params = m->backend->folds_together && node->op == OP_fold && !m->options->plain;
+    for (int i = 0; i < op_info(node->op)->n_in && params; i++)
+        params = !node->in[i] || graph_role(m->graph, node->in[i]) == TENSOR_PARAM;
+    return params;
+}
+
 static Step *emit_forward_of(Maker *m, const Node *node) {
     Step *s = step_add(m, PASS_FORWARD, node);
-    for (int i = 0; i < OP_MAX_IN; i++) s->call.in[i] = described(node->in[i], true);
+    s->together = goes_together(m, node);
+    for (int i = 0; i < OP_MAX_IN; i++) s->call.in[i] = described(m, node->in[i], true);
     for (int i = 0; i < op_info(node->op)->n_out; i++)
-        s->call.out[i] = described(node->out[i], true);
+        s->call.out[i] = described(m, node->out[i], true);
     return s;
 }
 
 static void emit_forward(Maker *m) {
+    for (int rest = 0; rest < 2; rest++)
+        for (int n = 0; n < m->nodes; n++)
+            if (any_output(&m->node[n], m->used) && goes_together(m, &m->node[n]) == !rest)
+                emit_forward_of(m, &m->node[n]);
+}
+
+/* --- what is stored as BF16 --- */
+
+/* Whether an op makes and reads maps in either form. */
+static bool takes_halves(const Node *node) {
+    switch (node->op) {
+    case OP_conv:
+    case OP_resize:
+    case OP_maxpool:
+    case OP_unary:
+    case OP_concat: return true;
+    case OP_binary:
+        CHECK(node->in[0] && node->in[1], "binary without operands at %s", node->where);
+        return ((const BinaryAttr *)node->attr)->kind == BINARY_ADD &&
+               shape_equal(node->in[0]->shape, node->in[1]->shape);
+    default: return false;
+    }
+}
+
+static bool is_map(const Tensor *t) { return t && (size_t)t->shape.h * (size_t)t->shape.w > 1; }
+
+/* Folded weights stay what they are where a reader is not a conv of maps, maps where a reader takes
+ * them as anything else than maps. */
+static bool reads_half(const Node *reader, int i) {
+    if (reader->op != OP_conv) return takes_halves(reader);
+    return i == 0 || i == 3 || (i == 1 && is_map(reader->in[0]));
+}
+
+enum { HALF_CHANNELS = 8 };
+
+static bool may_be_half(const Maker *m, const Node *maker, const Tensor *t) {
+    if (m->kept[t->id]) return false;
+    for (int i = 0; i < m->options->wrts; i++)
+        if (m->options->wrt[i] == t) return false;
+    if (maker->op == OP_fold) return t == maker->out[0];
+    return takes_halves(maker) && is_map(t) && t->shape.c % HALF_CHANNELS == 0;
+}
+
+static void mark_half(Maker *m) {
+    if (!m->backend->stores_half || m->options->plain) return;
     for (int n = 0; n < m->nodes; n++)
-        if (any_output(&m->node[n], m->used)) emit_forward_of(m, &m->node[n]);
+        for (int i = 0; i < op_info(m->node[n].op)->n_out; i++)
+            m->half[m->node[n].out[i]->id] = may_be_half(m, &m->node[n], m->node[n].out[i]);
+    for (int n = 0; n < m->nodes; n++)
+        for (int i = 0; i < OP_MAX_IN; i++)
+            if (m->node[n].in[i] && !reads_half(&m->node[n], i))
+                m->half[m->node[n].in[i]->id] = false;
 }
 
 /* A step that fills one gradient: the loss's with one, an unused output's with zero. */
 static void emit_fill(Maker *m, Pass pass, Tensor *t) {
     Node node = {.op = OP_COUNT, .out = {t}, .where = ""};
-    step_add(m, pass, &node)->call.dout[0] = described(t, true);
+    step_add(m, pass, &node)->call.dout[0] = described(m, t, true);
     m->written[t->id] = true;
 }
 
@@ -124,7 +186,7 @@ static bool wants_input(const Maker *m, const Node *node, int i) {
 enum { CHEAP_PRODUCTS = 128 };
 
 static bool is_cheap(const Maker *m, const Node *node) {
-    if (node->op == OP_fold) return true;
+    if (node->op == OP_fold) return !goes_together(m, node);
     if (node->op != OP_conv || m->cheap[node->in[0]->id]) return false;
     if (node->in[3] && m->cheap[node->in[3]->id]) return false;
     Shape w = node->in[1]->shape;
@@ -158,6 +220,24 @@ static unsigned emit_again(Maker *m, const Node *node, unsigned values) {
     return again;
 }
 
+/* A conv's gradient of the weights becomes a step of its own, for nothing in the network waits for
+ * it; dout is behind the activation by then. */
+static void emit_weights_of(Maker *m, Step *whole) {
+    Step first = *whole, *s;
+    ConvAttr *attr = arena_alloc(m->arena, sizeof *attr);
+    *attr = *(const ConvAttr *)first.node.attr;
+    attr->act = ACT_NONE;
+    whole->call.din[1] = (Tensor){0};
+    s = step_add(m, PASS_BACKWARD, &first.node);
+    s->node.attr = s->call.attr = attr;
+    s->again = first.again & IN(0);
+    s->call.in[0] = first.call.in[0];
+    s->call.in[1] = first.call.in[1], s->call.in[1].data = NULL;
+    s->call.dout[0] = first.call.dout[0];
+    s->call.din[1] = first.call.din[1];
+    s->call.add[1] = first.call.add[1];
+}
+
 static void emit_backward_of(Maker *m, const Node *node) {
     const OpInfo *info = op_info(node->op);
     for (int i = 0; i < info->n_out; i++)
@@ -166,17 +246,20 @@ static void emit_backward_of(Maker *m, const Node *node) {
     Step *s = step_add(m, PASS_BACKWARD, node);
     Call *c = &s->call;
     s->again = again;
+    s->together = goes_together(m, node);
     for (int i = 0; i < info->n_out; i++) {
-        c->out[i] = described(node->out[i], reads & OUT(i));
-        c->dout[i] = described(node->out[i], true);
+        c->out[i] = described(m, node->out[i], reads & OUT(i));
+        c->dout[i] = described(m, node->out[i], true);
     }
     for (int i = 0; i < OP_MAX_IN; i++) {
-        c->in[i] = described(node->in[i], reads & IN(i));
+        c->in[i] = described(m, node->in[i], reads & IN(i));
         if (!wants_input(m, node, i)) continue;
-        c->din[i] = described(node->in[i], true);
+        c->din[i] = described(m, node->in[i], true);
         c->add[i] = m->written[node->in[i]->id];
         m->written[node->in[i]->id] = true;
     }
+    if (m->backend->leaves_dz && node->op == OP_conv && c->din[0].data && c->din[1].data)
+        emit_weights_of(m, s);
 }
 
 static void emit_backward(Maker *m) {
@@ -184,12 +267,14 @@ static void emit_backward(Maker *m) {
     CHECK(shape_size(loss->shape) == 1, "a loss is one number, not %s", shape_text(loss->shape));
     CHECK(m->wants[loss->id], "nothing that the loss depends on wants a gradient");
     emit_fill(m, PASS_SEED, loss);
-    for (int n = m->nodes - 1; n >= 0; n--) {
-        const Node *node = &m->node[n];
-        bool wanted = false;
-        for (int i = 0; i < OP_MAX_IN; i++) wanted = wanted || wants_input(m, node, i);
-        if (wanted && any_output(node, m->written)) emit_backward_of(m, node);
-    }
+    for (int together = 0; together < 2; together++)
+        for (int n = m->nodes - 1; n >= 0; n--) {
+            const Node *node = &m->node[n];
+            bool wanted = false;
+            for (int i = 0; i < OP_MAX_IN; i++) wanted = wanted || wants_input(m, node, i);
+            if (wanted && any_output(node, m->written) && goes_together(m, node) == together)
+                emit_backward_of(m, node);
+        }
 }
 
 /* The parameters that this list gives a gradient; without a loss, all that learn. */
@@ -212,7 +297,7 @@ static void emit_record(Maker *m) {
     Node node = {.op = OP_record, .where = ""};
     for (int i = 0; i < o->records; i++) node.in[RECORD_FIRST + i] = o->record[i];
     Step *s = step_add(m, PASS_RECORD, &node);
-    for (int i = RECORD_FIRST; i < OP_MAX_IN; i++) s->call.in[i] = described(node.in[i], true);
+    for (int i = RECORD_FIRST; i < OP_MAX_IN; i++) s->call.in[i] = described(m, node.in[i], true);
 }
 
 static void start_gradients(Maker *m) {
@@ -221,14 +306,15 @@ static void start_gradients(Maker *m) {
         m->written[t] = learns(m, graph_tensor(m->graph, t));
 }
 
-StepList step_list(Graph *g, const PlanOptions *options, Arena *arena) {
-    Maker m = {.graph = g, .options = options, .arena = arena};
+StepList step_list(Graph *g, const Backend *backend, const PlanOptions *options, Arena *arena) {
+    Maker m = {.graph = g, .backend = backend, .options = options, .arena = arena};
     int tensors = graph_tensors(g);
     m.kept = flags(&m, tensors), m.used = flags(&m, tensors);
     m.wants = flags(&m, tensors), m.written = flags(&m, tensors);
     mark_kept(&m);
     choose_nodes(&m);
-    m.again = flags(&m, tensors);
+    m.again = flags(&m, tensors), m.half = flags(&m, tensors);
+    mark_half(&m);
     m.cheap = arena_alloc(arena, (size_t)tensors * sizeof *m.cheap + 1);
     mark_cheap(&m);
     mark_used(&m);

@@ -20,6 +20,7 @@ typedef struct {
     Call call;
     unsigned again;     /* inputs and outputs (masks of op.h) that are values made a second time */
     const Chain *chain; /* chain.h; NULL: it runs once */
+    bool together;      /* runs with those beside it of which this is true (Call.next) */
     unsigned within;    /* its tensors (a mask over chain.h's) that hold one block of images */
     double seconds;     /* of the latest timed run */
 } Step;
@@ -33,8 +34,13 @@ typedef struct {
 } StepList;
 
 /* Forward steps for what loss, keep and record need, backward steps for what loss, wrt and the
- * parameters need, the update, and the record of both. */
-StepList step_list(Graph *g, const PlanOptions *options, Arena *arena);
+ * parameters need, the update, and the record of both.
+ *
+ * Where the backend stores halves, maps of whole multiples of 8 channels that only convs, resizes,
+ * pools, activations, concats and sums of maps make and read are BF16, as are their gradients and
+ * the folded weights of convs of maps; what the host or anything else reads is not.  Where it runs
+ * folds together, those of parameters come first and their gradients last. */
+StepList step_list(Graph *g, const Backend *backend, const PlanOptions *options, Arena *arena);
 
 /* The tensors of a step's call that need an address, with their slots. */
 typedef struct {

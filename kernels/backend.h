@@ -9,7 +9,9 @@
  *
  * All work of a backend is one stream: calls run in the order in which they were made.  Capture
  * records the calls between capture_begin and capture_end into a graph that replay runs again with
- * the same addresses; backends that gain nothing from it leave the four entries NULL.
+ * the same addresses; backends that gain nothing from it leave the entries NULL.  Between
+ * capture_wait and capture_mark stand calls that wait for those behind the marks given, and for
+ * nothing else that was captured; without them calls are recorded one behind the other.
  */
 #ifndef KERNELS_BACKEND_H
 #define KERNELS_BACKEND_H
@@ -25,11 +27,15 @@ typedef struct {
 
 typedef struct Backend {
     const char *name;
-    Precision precision;          /* of its calls; means nothing on `cpu` and `ref` */
-    bool exact;                   /* convs as plain sums: no Winograd (winograd.h) on `cpu` */
-    bool tune;                    /* convs in the fastest way measured (tune.h) on `cpu` */
-    bool on_host;                 /* its memory is the host's: photos need not be copied to it */
-    size_t real_size;             /* bytes of one F32 number: 4, or 8 on `ref` */
+    Precision precision; /* of its calls; means nothing on `cpu` and `ref` */
+    bool exact;          /* convs as plain sums: no Winograd (winograd.h) on `cpu` */
+    bool tune;           /* convs in the fastest way measured (tune.h) on `cpu` */
+    bool on_host;        /* its memory is the host's: photos need not be copied to it */
+    bool folds_together; /* a fold also runs the calls that follow in Call.next */
+    bool stores_half;    /* its kernels take BF16 tensors where plans make them (step.h) */
+    bool leaves_dz;      /* conv's backward without the weights' gradient leaves what reached
+                            the sums, behind the activation, in dout */
+    size_t real_size;    /* bytes of one F32 number: 4, or 8 on `ref` */
     void *(*alloc)(size_t bytes); /* NULL when there is not enough; 64-byte aligned */
     void (*release)(void *p);
     void (*write)(void *to, const void *from_host, size_t bytes);
@@ -38,6 +44,8 @@ typedef struct Backend {
     void (*sync)(void);
     size_t (*free_memory)(void); /* bytes that alloc may still get, 0 when unknown */
     void (*capture_begin)(void);
+    void (*capture_wait)(const int *marks, int count);
+    int (*capture_mark)(void); /* of the calls since capture_wait */
     void *(*capture_end)(void);
     void (*replay)(void *graph);
     void (*graph_drop)(void *graph);

@@ -1,5 +1,6 @@
 /* binary: sum, difference, product, quotient with repeated axes. */
 #include "kernels/broadcast.cuh"
+#include "kernels/stored.cuh"
 #include "kernels/sum.cuh"
 
 static __device__ REAL value_of(BinaryKind kind, REAL p, REAL q) {
@@ -72,7 +73,46 @@ static Broadcast broadcast_of(const Call *c, Shape full) {
     return broadcast_make(full, 2, shapes);
 }
 
+/* Sums of two maps, which may be stored as bfloat16. */
+template <int N> static __global__ void map_sums(size_t count, Stored a, Stored b, Stored y) {
+    EACH(i, count) {
+        Pack<N> p = stored_load<N>(a, i), q = stored_load<N>(b, i);
+        for (int l = 0; l < N; l++) p.v[l] += q.v[l];
+        stored_put<N>(y, i, p, false);
+    }
+}
+
+template <int N>
+static __global__ void map_gradients(size_t count, Stored dy, Stored dx, bool add) {
+    EACH(i, count) stored_put<N>(dx, i, stored_load<N>(dy, i), add);
+}
+
+static bool sums_maps(const Call *c) {
+    return ((const BinaryAttr *)c->attr)->kind == BINARY_ADD &&
+           shape_equal(c->in[0].shape, c->in[1].shape);
+}
+
+static void forward_maps(const Call *c) {
+    size_t size = shape_size(c->in[0].shape);
+    Stored a = stored_of(&c->in[0]), b = stored_of(&c->in[1]), y = stored_of(&c->out[0]);
+    LAUNCH_PACKS(stored_fours(size, a, b, y), map_sums, size, a, b, y);
+}
+
+static void backward_maps(const Call *c) {
+    size_t size = shape_size(c->dout[0].shape);
+    Stored dy = stored_of(&c->dout[0]);
+    for (int i = 0; i < 2; i++) {
+        Stored dx = stored_of(&c->din[i]);
+        if (dx.data)
+            LAUNCH_PACKS(stored_fours(size, dy, dx), map_gradients, size, dy, dx, c->add[i]);
+    }
+}
+
 void CUDA(binary_forward)(const Call *c) {
+    if (sums_maps(c)) {
+        forward_maps(c);
+        return;
+    }
     BinaryKind kind = ((const BinaryAttr *)c->attr)->kind;
     Broadcast w = broadcast_of(c, c->out[0].shape);
     const REAL *a = cuda_data(&c->in[0]), *b = cuda_data(&c->in[1]);
@@ -82,6 +122,10 @@ void CUDA(binary_forward)(const Call *c) {
 }
 
 void CUDA(binary_backward)(const Call *c) {
+    if (sums_maps(c)) {
+        backward_maps(c);
+        return;
+    }
     Gradient g = {};
     g.kind = ((const BinaryAttr *)c->attr)->kind;
     Shape full = c->dout[0].shape;

@@ -1,9 +1,10 @@
 /* conv: cuDNN where it has an engine, cuBLAS for linear layers, own plain loops for every other
  * shape (depthwise convs among them).
  *
- * BF16: x, w and dz are rounded to bfloat16 in the workspace; y and all gradients stay float.
+ * x, w, y, the residual and their gradients may be stored as bfloat16.  In BF16 engines read
+ * bfloat16: what is stored as float is rounded in the workspace.
  */
-#include "kernels/cuda.cuh"
+#include "kernels/stored.cuh"
 
 extern "C" {
 #include "kernels/conv.h"
@@ -13,118 +14,166 @@ extern "C" {
 
 #include <stdlib.h>
 
-/* --- bfloat16 --- */
-
-typedef struct {
-    uint16_t bits; /* the upper half of a float's */
-} Half;
-
-static __device__ REAL number(REAL value) { return value; }
-
-static __device__ REAL number(Half value) {
-    uint32_t bits = (uint32_t)value.bits << 16;
-    REAL number;
-    memcpy(&number, &bits, sizeof number);
-    return number;
-}
-
-/* To the nearest, of two equally near ones to the even; a NaN stays one. */
-static __device__ Half half_of(REAL value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    bool nan = (bits & 0x7fffffff) > 0x7f800000;
-    Half half = {(uint16_t)(nan ? bits >> 16 | 0x40 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
-    return half;
-}
-
-static __global__ void round_to_half(size_t count, const REAL *__restrict__ from,
-                                     Half *__restrict__ to) {
-    EACH(i, count) to[i] = half_of(from[i]);
-}
-
 /* --- around the convolution --- */
 
 /* y = act(sum + b + r); sum may lie in y. */
-template <typename T>
-static __global__ void finish(size_t count, Conv g, const T *sum, const REAL *__restrict__ b,
-                              const REAL *__restrict__ r, REAL *y) {
-    EACH(i, count)
-    y[i] = conv_activate(&g, number(sum[i]) + (b ? b[i % g.co] : 0) + (r ? r[i] : 0));
-}
-
-/* A gradient that was made apart, to where it belongs. */
-template <typename T>
-static __global__ void take(size_t count, const T *__restrict__ made, REAL *__restrict__ to,
-                            bool add) {
-    EACH(i, count) kernel_put(&to[i], number(made[i]), add);
-}
-
-/* dz = dy * act'(z), in place, and the residual's gradient, which equals dz.  `value` is z for SILU
- * and y for the others, whose sign is z's. */
-static __global__ void activation_gradient(size_t count, Conv g, const REAL *__restrict__ value,
-                                           REAL *__restrict__ dz, REAL *__restrict__ dr, bool add) {
-    REAL below = g.act == ACT_LEAKY ? g.slope : 0;
+template <int N>
+static __global__ void finish(size_t count, Conv g, Stored sum, const REAL *__restrict__ b,
+                              Stored r, Stored y) {
+    unsigned packs = (unsigned)g.co / N;
     EACH(i, count) {
-        REAL d = dz[i];
-        if (g.act == ACT_SILU)
-            d *= conv_silu_slope(value[i]);
-        else if (g.act != ACT_NONE)
-            d = value[i] > 0 ? d : below * d;
-        dz[i] = d;
-        if (dr) kernel_put(&dr[i], d, add);
+        Pack<N> z = stored_load<N>(sum, i), bias = pack_load<N>(b, (unsigned)i % packs);
+        Pack<N> rest = stored_load<N>(r, i);
+        for (int l = 0; l < N; l++) z.v[l] = conv_activate(&g, z.v[l] + bias.v[l] + rest.v[l]);
+        stored_put<N>(y, i, z, false);
     }
 }
 
-/* A sum over pixels in two launches: each of up to SUM_CHUNKS blocks in y sums its share of the
- * pixels for CHANNELS channels, then one thread a channel sums the blocks. */
-enum { CHANNELS = 32, LINES = 8, SUM_CHUNKS = 64, CHUNK_PIXELS = 256 };
-
-static unsigned sum_chunks(size_t pixels) {
-    size_t chunks = (pixels + CHUNK_PIXELS - 1) / CHUNK_PIXELS;
-    return (unsigned)(chunks < 1 ? 1 : chunks > SUM_CHUNKS ? (size_t)SUM_CHUNKS : chunks);
+/* Numbers that were made apart, or are read in another form, to where they belong. */
+template <int N> static __global__ void move(size_t count, Stored from, Stored to, bool add) {
+    EACH(i, count) stored_put<N>(to, i, stored_load<N>(from, i), add);
 }
 
-/* sums [chunks,co] */
-static __global__ void bias_shares(size_t pixels, int co, const REAL *__restrict__ dz,
-                                   REAL *__restrict__ sums) {
-    SHARED(REAL, line);
-    int lane = threadIdx.x % CHANNELS, first = threadIdx.x / CHANNELS;
-    int channel = blockIdx.x * CHANNELS + lane;
-    REAL sum = 0;
-    if (channel < co)
-        for (size_t p = blockIdx.y * LINES + first; p < pixels; p += (size_t)gridDim.y * LINES)
-            sum += dz[p * co + channel];
-    line[threadIdx.x] = sum;
+static void move_numbers(size_t count, Stored from, Stored to, bool add) {
+    LAUNCH_PACKS(stored_fours(count, from, to), move, count, from, to, add);
+}
+
+/* A pass over a gradient: dz = dy * act'(z), which is the residual's gradient as well, and the
+ * bias's as sums of shares of the pixels. */
+typedef struct {
+    Conv g;
+    Stored value;  /* z for SILU, y for the others, whose sign is z's */
+    Stored dy, dz; /* dz: absent where dy is it, or nobody reads it; it may lie in dy */
+    Stored dr;     /* absent: not wanted */
+    bool add;      /* to dr */
+    REAL *sums;    /* [shares,co], NULL: not wanted */
+} Slopes;
+
+enum { SLOPE_THREADS = 256, SLOPE_TURNS = 4 };
+#ifdef CUDA_EMULATION
+enum { SLOPE_SHARES = 3 };
+#else
+enum { SLOPE_SHARES = 512 };
+#endif
+
+static __device__ REAL slope_of(const Conv &g, REAL value) {
+    if (g.act == ACT_SILU) return conv_silu_slope(value);
+    return value > 0 ? 1 : g.act == ACT_LEAKY ? g.slope : 0;
+}
+
+/* A block has `lanes` packs of channels side by side, and as many lines of pixels as it has threads
+ * for; block y takes every gridDim.y-th line. */
+template <int N>
+static __global__ void slopes(Slopes s, size_t pixels, unsigned packs, unsigned lanes) {
+    SHARED(REAL, shared);
+    unsigned lines = SLOPE_THREADS / lanes, line = threadIdx.x / lanes;
+    unsigned pack = blockIdx.x * lanes + threadIdx.x % lanes;
+    bool works = line < lines && pack < packs;
+    Pack<N> sum = {};
+    for (size_t p = (size_t)blockIdx.y * lines + line; works && p < pixels;
+         p += (size_t)gridDim.y * lines) {
+        size_t i = p * packs + pack;
+        Pack<N> d = stored_load<N>(s.dy, i);
+        if (s.g.act != ACT_NONE) {
+            Pack<N> value = stored_load<N>(s.value, i);
+            for (int l = 0; l < N; l++) d.v[l] *= slope_of(s.g, value.v[l]);
+        }
+        if (s.dz.data) stored_put<N>(s.dz, i, d, false);
+        if (s.dr.data) stored_put<N>(s.dr, i, d, s.add);
+        for (int l = 0; l < N; l++) sum.v[l] += d.v[l];
+    }
+    if (!s.sums) return;
+    for (int l = 0; l < N; l++) shared[l * SLOPE_THREADS + threadIdx.x] = sum.v[l];
     __syncthreads();
-    for (int half = LINES / 2; half; half /= 2) {
-        if (first < half) line[threadIdx.x] += line[threadIdx.x + half * CHANNELS];
+    for (unsigned left = lines; left > 1;) {
+        unsigned half = (left + 1) / 2;
+        for (int l = 0; l < N && line < left - half; l++) {
+            REAL *own = shared + l * SLOPE_THREADS + threadIdx.x;
+            *own += own[half * lanes];
+        }
+        left = half;
         __syncthreads();
     }
-    if (!first && channel < co) sums[(size_t)blockIdx.y * co + channel] = line[lane];
+    if (works && !line)
+        for (int l = 0; l < N; l++)
+            s.sums[((size_t)blockIdx.y * packs + pack) * N + l] =
+                shared[l * SLOPE_THREADS + threadIdx.x];
 }
 
-static __global__ void bias_total(size_t co, unsigned chunks, const REAL *__restrict__ sums,
+/* A channel's shares, summed by LINES threads. */
+enum { CHANNELS = 32, LINES = 16 };
+
+static __global__ void bias_total(unsigned co, unsigned shares, const REAL *__restrict__ sums,
                                   REAL *__restrict__ db, bool add) {
-    EACH(channel, co) {
-        REAL sum = 0;
-        for (unsigned i = 0; i < chunks; i++) sum += sums[i * co + channel];
-        kernel_put(&db[channel], sum, add);
+    SHARED(REAL, shared);
+    unsigned lane = threadIdx.x % CHANNELS, line = threadIdx.x / CHANNELS;
+    unsigned channel = blockIdx.x * CHANNELS + lane;
+    REAL sum = 0;
+    for (unsigned i = line; i < shares && channel < co; i += LINES)
+        sum += sums[(size_t)i * co + channel];
+    shared[threadIdx.x] = sum;
+    __syncthreads();
+    for (unsigned half = LINES / 2; half; half /= 2) {
+        if (line < half) shared[threadIdx.x] += shared[threadIdx.x + half * CHANNELS];
+        __syncthreads();
+    }
+    if (!line && channel < co) kernel_put(&db[channel], shared[lane], add);
+}
+
+static unsigned slope_shares(size_t lines) {
+    return (unsigned)(lines < 1 ? 1 : lines > SLOPE_SHARES ? (size_t)SLOPE_SHARES : lines);
+}
+
+/* Returns the number of shares. */
+static unsigned run_slopes(const Slopes *s) {
+    const Conv *g = &s->g;
+    bool fours = g->co % 4 == 0;
+    size_t pixels = (size_t)g->n * g->ho * g->wo;
+    unsigned packs = (unsigned)g->co / (fours ? 4 : 1);
+    unsigned lanes = packs < SLOPE_THREADS ? packs : (unsigned)SLOPE_THREADS;
+    unsigned turn = SLOPE_THREADS / lanes * SLOPE_TURNS, wide = (packs + lanes - 1) / lanes;
+    dim3 blocks(wide, slope_shares((pixels + turn - 1) / turn));
+    if (fours)
+        LAUNCH(slopes<4>, blocks, SLOPE_THREADS, 4 * SLOPE_THREADS * sizeof(REAL), *s, pixels,
+               packs, lanes);
+    else
+        LAUNCH(slopes<1>, blocks, SLOPE_THREADS, SLOPE_THREADS * sizeof(REAL), *s, pixels, packs,
+               lanes);
+    return blocks.y;
+}
+
+/* --- filters as the gradient of inputs reads them where that is a convolution: [ci,kh,kw,co], taps
+ * backwards; a block moves a square of channels of one tap --- */
+
+enum { FLIP = 32, FLIP_THREADS = 256 };
+
+static __global__ void flip(Conv g, Stored w, Stored to) {
+    SHARED(REAL, square); /* [FLIP,FLIP + 1] */
+    int taps = g.kh * g.kw, tap = blockIdx.z, x = threadIdx.x % FLIP;
+    int first_c = blockIdx.x * FLIP, first_o = blockIdx.y * FLIP;
+    for (int row = threadIdx.x / FLIP; row < FLIP; row += FLIP_THREADS / FLIP) {
+        int o = first_o + row, c = first_c + x;
+        if (o < g.co && c < g.ci)
+            square[row * (FLIP + 1) + x] = stored_get(w, ((size_t)o * taps + tap) * g.ci + c);
+    }
+    __syncthreads();
+    for (int row = threadIdx.x / FLIP; row < FLIP; row += FLIP_THREADS / FLIP) {
+        int o = first_o + x, c = first_c + row;
+        if (o < g.co && c < g.ci)
+            stored_put_one(to, ((size_t)c * taps + taps - 1 - tap) * g.co + o,
+                           square[x * (FLIP + 1) + row], false);
     }
 }
 
-static void bias_gradient(const Conv *g, const REAL *dz, REAL *sums, REAL *db, bool add) {
-    size_t pixels = (size_t)g->n * g->ho * g->wo;
-    dim3 blocks((g->co + CHANNELS - 1) / CHANNELS, sum_chunks(pixels));
-    LAUNCH(bias_shares, blocks, CHANNELS * LINES, CHANNELS * LINES * sizeof(REAL), pixels, g->co,
-           dz, sums);
-    LAUNCH_EACH(bias_total, (size_t)g->co, blocks.y, sums, db, add);
+static void flip_filters(const Conv *g, Stored w, Stored to) {
+    dim3 blocks((g->ci + FLIP - 1) / FLIP, (g->co + FLIP - 1) / FLIP, g->kh * g->kw);
+    LAUNCH(flip, blocks, FLIP_THREADS, FLIP * (FLIP + 1) * sizeof(REAL), *g, w, to);
 }
 
 /* --- own convolution: one output, one input, one weight at a time --- */
 
-static __global__ void own_forward(size_t count, Conv g, const REAL *__restrict__ x,
-                                   const REAL *__restrict__ w, const REAL *__restrict__ b,
-                                   const REAL *__restrict__ r, REAL *__restrict__ y) {
+static __global__ void own_forward(size_t count, Conv g, Stored x, Stored w,
+                                   const REAL *__restrict__ b, Stored r, Stored y) {
     EACH(at, count) {
         int o = at % g.co, j = at / g.co % g.wo, i = at / g.co / g.wo % g.ho;
         size_t image = at / g.co / g.wo / g.ho;
@@ -132,16 +181,16 @@ static __global__ void own_forward(size_t count, Conv g, const REAL *__restrict_
         for (int tap = 0; tap < g.kh * g.kw; tap++) {
             int v = conv_source(&g, i, tap / g.kw), u = conv_source(&g, j, tap % g.kw);
             if (v < 0 || v >= g.h || u < 0 || u >= g.w) continue;
-            const REAL *from = x + ((image * g.h + v) * g.w + u) * g.ci + o / g.go * g.gi;
-            const REAL *weight = w + ((size_t)o * g.kh * g.kw + tap) * g.gi;
-            for (int k = 0; k < g.gi; k++) sum += from[k] * weight[k];
+            size_t from = ((image * g.h + v) * g.w + u) * g.ci + o / g.go * g.gi;
+            size_t weight = ((size_t)o * g.kh * g.kw + tap) * g.gi;
+            for (int k = 0; k < g.gi; k++)
+                sum += stored_get(x, from + k) * stored_get(w, weight + k);
         }
-        y[at] = conv_activate(&g, sum + (b ? b[o] : 0) + (r ? r[at] : 0));
+        stored_put_one(y, at, conv_activate(&g, sum + (b ? b[o] : 0) + stored_get(r, at)), false);
     }
 }
 
-static __global__ void own_inputs(size_t count, Conv g, const REAL *__restrict__ dz,
-                                  const REAL *__restrict__ w, REAL *__restrict__ dx, bool add) {
+static __global__ void own_inputs(size_t count, Conv g, Stored dz, Stored w, Stored dx, bool add) {
     EACH(at, count) {
         int c = at % g.ci, j = at / g.ci % g.w, i = at / g.ci / g.w % g.h;
         int group = c / g.gi, taps = g.kh * g.kw;
@@ -150,19 +199,19 @@ static __global__ void own_inputs(size_t count, Conv g, const REAL *__restrict__
         for (int tap = 0; tap < taps; tap++) {
             int v = conv_target(&g, i, tap / g.kw, g.ho), u = conv_target(&g, j, tap % g.kw, g.wo);
             if (v < 0 || u < 0) continue;
-            const REAL *from = dz + ((image * g.ho + v) * g.wo + u) * g.co + group * g.go;
-            const REAL *weight = w + ((size_t)group * g.go * taps + tap) * g.gi + c % g.gi;
-            for (int o = 0; o < g.go; o++) sum += from[o] * weight[(size_t)o * taps * g.gi];
+            size_t from = ((image * g.ho + v) * g.wo + u) * g.co + group * g.go;
+            size_t weight = ((size_t)group * g.go * taps + tap) * g.gi + c % g.gi;
+            for (int o = 0; o < g.go; o++)
+                sum += stored_get(dz, from + o) * stored_get(w, weight + (size_t)o * taps * g.gi);
         }
-        kernel_put(&dx[at], sum, add);
+        stored_put_one(dx, at, sum, add);
     }
 }
 
 /* One block a weight: its threads share the output pixels. */
 enum { WEIGHT_THREADS = 128 };
 
-static __global__ void own_weights(Conv g, const REAL *__restrict__ x, const REAL *__restrict__ dz,
-                                   REAL *__restrict__ dw, bool add) {
+static __global__ void own_weights(Conv g, Stored x, Stored dz, Stored dw, bool add) {
     SHARED(REAL, part);
     int at = blockIdx.x, c = at % g.gi, tap = at / g.gi % (g.kh * g.kw);
     int o = at / g.gi / (g.kh * g.kw), channel = o / g.go * g.gi + c;
@@ -172,7 +221,8 @@ static __global__ void own_weights(Conv g, const REAL *__restrict__ x, const REA
         int u = conv_source(&g, p % g.wo, tap % g.kw);
         if (v < 0 || v >= g.h || u < 0 || u >= g.w) continue;
         size_t image = p / g.wo / g.ho;
-        sum += dz[(size_t)p * g.co + o] * x[((image * g.h + v) * g.w + u) * g.ci + channel];
+        sum += stored_get(dz, (size_t)p * g.co + o) *
+               stored_get(x, ((image * g.h + v) * g.w + u) * g.ci + channel);
     }
     part[threadIdx.x] = sum;
     __syncthreads();
@@ -180,7 +230,7 @@ static __global__ void own_weights(Conv g, const REAL *__restrict__ x, const REA
         if ((int)threadIdx.x < half) part[threadIdx.x] += part[threadIdx.x + half];
         __syncthreads();
     }
-    if (!threadIdx.x) kernel_put(&dw[at], part[0], add);
+    if (!threadIdx.x) stored_put_one(dw, at, part[0], add);
 }
 
 /* --- which way each pass of a call runs --- */
@@ -189,12 +239,18 @@ typedef struct {
     CublasGemm *gemm;      /* a linear layer's */
     const CudnnConv *conv; /* NULL as well: own loops */
     bool fused;            /* forward makes b, r and act too */
+    bool flipped;          /* the inputs' gradient as a convolution of the output's */
     bool half_in, half_out;
 } Pass;
 
 /* Parts of the workspace, as offsets. */
 typedef struct {
-    size_t size, library, x, w, dz, made, value, sums;
+    size_t library, made; /* of a pass; made: what belongs elsewhere or in another form */
+} PassParts;
+
+typedef struct {
+    size_t size, x, w, flipped, dz, dz_other, value, sums;
+    PassParts forward, inputs, weights;
 } Parts;
 
 typedef struct {
@@ -207,7 +263,11 @@ static bool is_linear(const Conv *g) {
            g->groups == 1 && g->n;
 }
 
-static size_t largest(size_t a, size_t b) { return a > b ? a : b; }
+static bool any_half(const Call *c) {
+    bool half = false;
+    for (int i = 0; i < OP_MAX_IN; i++) half = half || stored_half(&c->in[i]);
+    return half || stored_half(&c->out[0]) || stored_half(&c->dout[0]);
+}
 
 static size_t add_part(Parts *p, size_t bytes) {
     size_t at = p->size;
@@ -225,25 +285,28 @@ static CudnnConvKey key_of(const Call *c, const Conv *g, CudnnPass pass) {
     return key;
 }
 
-/* The first of the ways below, best first, that has an engine.  Engines that read bfloat16 make
- * floats only as a forward with its epilogue; a shape that none of them takes goes on in TF32. */
-static Pass find_engine(CudnnConvKey key, Precision precision, const CudnnConvKey *fused) {
-    static const struct {
-        bool half, fused, half_out;
-    } ways[] = {
-        {true, true, false}, {true, false, true}, {false, true, false}, {false, false, false}};
+/* A way to run a pass. */
+typedef struct {
+    bool half, fused, half_out;
+} Way;
+
+/* The first of the ways, best first, that has an engine; without `half` it multiplies in
+ * `precision`, which for BF16 then means TF32. */
+static Pass find_engine(const CudnnConvKey *key, const CudnnConvKey *fused, Precision precision,
+                        const Way *way, int ways) {
     Pass p = {};
-    for (size_t i = 0; i < sizeof ways / sizeof *ways && !p.conv; i++) {
-        bool half = precision == PRECISION_BF16;
-        if ((ways[i].half && !half) || (ways[i].fused && !fused)) continue;
-        CudnnConvKey wish = ways[i].fused ? *fused : key;
-        wish.precision = ways[i].half ? PRECISION_BF16 : half ? PRECISION_TF32 : precision;
-        wish.half_out = ways[i].half_out;
+    for (int i = 0; i < ways; i++) {
+        CudnnConvKey wish = way[i].fused ? *fused : *key;
+        if (way[i].half != (precision == PRECISION_BF16) && way[i].half) continue;
+        wish.precision = way[i].half                   ? PRECISION_BF16
+                         : precision == PRECISION_BF16 ? PRECISION_TF32
+                                                       : precision;
+        wish.half_out = way[i].half_out;
         p.conv = cudnn_conv_find(&wish);
-        p.fused = ways[i].fused, p.half_in = ways[i].half, p.half_out = ways[i].half_out;
+        p.fused = way[i].fused, p.half_in = way[i].half, p.half_out = way[i].half_out;
+        if (p.conv) return p;
     }
-    if (!p.conv) p = Pass();
-    return p;
+    return Pass();
 }
 
 static bool worth_an_engine(const Conv *g) {
@@ -257,10 +320,12 @@ static CublasShape product(const Call *c, int m, int n, int k) {
     return s;
 }
 
-static Pass find_forward(const Call *c, const Conv *g, Act act) {
+/* Of y stored in that form.  Engines that read bfloat16 make float only with an epilogue. */
+static Pass find_forward(const Call *c, const Conv *g, Act act, bool half_y) {
     bool bias = shape_size(c->in[2].shape) != 0, residual = shape_size(c->in[3].shape) != 0;
+    bool all_float = !any_half(c);
     Pass p = {};
-    if (is_linear(g)) {
+    if (is_linear(g) && all_float) {
         CublasShape s = product(c, g->n, g->co, g->ci);
         s.transpose_b = true;
         p.fused = !residual && (act == ACT_NONE || act == ACT_RELU);
@@ -271,71 +336,127 @@ static Pass find_forward(const Call *c, const Conv *g, Act act) {
     CudnnConvKey key = key_of(c, g, CUDNN_CONV_FORWARD), fused = key;
     fused.act = act, fused.slope = act == ACT_LEAKY ? g->slope : 0;
     fused.has_bias = bias, fused.has_residual = residual;
-    return find_engine(key, c->precision, &fused);
+    fused.half_residual = residual && stored_half(&c->in[3]);
+    const Way way[] = {{true, true, half_y},
+                       {true, false, true},
+                       {false, all_float, false},
+                       {false, false, false}};
+    return find_engine(&key, &fused, c->precision, way, 4);
+}
+
+/* An engine for a gradient, without an epilogue: sums with what is there would have to be compiled
+ * for every shape, which takes longer than they save. */
+static Pass find_gradient(const Call *c, const Conv *g, const CudnnConvKey *key) {
+    static const Way way[] = {{true, false, true}, {false, false, false}};
+    return worth_an_engine(g) ? find_engine(key, NULL, c->precision, way, 2) : Pass();
+}
+
+/* With stride 1 dx is the convolution of dz with filters whose taps run backwards and whose inputs
+ * and outputs change places; engines for that are faster than those for gradients of inputs.  In
+ * TF32 they would run beside those for the weights' gradients, which was not seen to be right
+ * (docs/gpu.md). */
+static Pass find_flipped(const Call *c, const Conv *g) {
+    int pad = g->dilation * (g->kh - 1) - g->pad;
+    if (c->precision == PRECISION_TF32 || g->stride > 1 || g->groups > 1 || g->kh != g->kw ||
+        pad < 0)
+        return Pass();
+    CudnnConvKey key = key_of(c, g, CUDNN_CONV_FORWARD);
+    Shape x = key.x;
+    key.x = key.y, key.y = x, key.pad = pad;
+    key.w.n = g->ci, key.w.c = g->co;
+    Pass p = find_gradient(c, g, &key);
+    p.flipped = p.conv != NULL;
+    return p;
 }
 
 static Pass find_inputs(const Call *c, const Conv *g) {
     Pass p = {};
-    if (is_linear(g)) {
+    if (is_linear(g) && !any_half(c)) {
         CublasShape s = product(c, g->n, g->ci, g->co);
         s.add = c->add[0];
         p.gemm = cublas_gemm_new(&s);
     }
-    if (p.gemm || !worth_an_engine(g)) return p;
-    return find_engine(key_of(c, g, CUDNN_CONV_INPUTS), c->precision, NULL);
+    if (!p.gemm) p = find_flipped(c, g);
+    if (p.gemm || p.conv) return p;
+    CudnnConvKey key = key_of(c, g, CUDNN_CONV_INPUTS);
+    return find_gradient(c, g, &key);
 }
 
 static Pass find_weights(const Call *c, const Conv *g) {
     Pass p = {};
-    if (is_linear(g)) {
+    if (is_linear(g) && !any_half(c)) {
         CublasShape s = product(c, g->co, g->ci, g->n);
         s.transpose_a = true, s.add = c->add[1];
         p.gemm = cublas_gemm_new(&s);
     }
-    if (p.gemm || !worth_an_engine(g)) return p;
-    return find_engine(key_of(c, g, CUDNN_CONV_WEIGHTS), c->precision, NULL);
+    if (p.gemm) return p;
+    CudnnConvKey key = key_of(c, g, CUDNN_CONV_WEIGHTS);
+    return find_gradient(c, g, &key);
 }
 
-static size_t library_bytes(const Pass *p) {
-    return p->gemm ? (size_t)CUBLAS_WORKSPACE : p->conv ? cudnn_conv_workspace(p->conv) : 0;
+/* Whether an engine writes where the numbers belong. */
+static bool writes_place(const Pass *p, bool half_place, bool add) {
+    return !add && p->half_out == half_place;
 }
 
-/* What an engine makes apart from where it belongs. */
-static size_t made_bytes(const Pass *p, Shape shape, bool add) {
-    if (!p->conv || (!p->half_out && !add)) return 0;
-    return shape_size(shape) * (p->half_out ? sizeof(Half) : sizeof(REAL));
+static PassParts pass_parts(Parts *parts, const Pass *p, size_t count, bool half_place, bool add) {
+    PassParts own = {};
+    if (p->gemm) own.library = add_part(parts, CUBLAS_WORKSPACE);
+    if (!p->conv) return own;
+    own.library = add_part(parts, cudnn_conv_workspace(p->conv));
+    if (!writes_place(p, half_place, add))
+        own.made = add_part(parts, stored_bytes(count, p->half_out));
+    return own;
 }
 
-static void plan_workspace(const Call *c, const Conv *g, bool backward, State *s) {
+/* Whether a library of the pass reads numbers in that form; own loops take either. */
+static bool reads_form(const Pass *p, bool half) {
+    return p->conv ? p->half_in == half : p->gemm && !half;
+}
+
+/* Room for numbers that one of two passes reads in another form than they are stored in. */
+static size_t read_part(Parts *parts, size_t count, bool half, const Pass *a, const Pass *b) {
+    bool other = reads_form(a, !half) || reads_form(b, !half);
+    return add_part(parts, other ? stored_bytes(count, !half) : 0);
+}
+
+/* Whether the gradient of z is made as bfloat16.  Where another call makes the weights' gradient
+ * from it, it stays in dy's place and form. */
+static bool half_dz(const Call *c, const State *s) {
+    if (!shape_size(c->din[1].shape)) return stored_half(&c->dout[0]);
+    return s->inputs.half_in || s->weights.half_in;
+}
+
+static void plan_workspace(const Call *c, const Conv *g, bool backward, bool half_y, State *s) {
     Parts *p = &s->part;
-    Shape x = c->in[0].shape, w = c->in[1].shape, y = {g->n, g->ho, g->wo, g->co};
-    bool half = s->forward.half_in || s->inputs.half_in || s->weights.half_in;
-    size_t library = library_bytes(&s->forward), made = made_bytes(&s->forward, y, false);
-    library = largest(library, library_bytes(&s->inputs));
-    library = largest(library, library_bytes(&s->weights));
-    made = largest(made, made_bytes(&s->inputs, x, c->add[0]));
-    made = largest(made, made_bytes(&s->weights, w, c->add[1]));
-    p->library = add_part(p, library);
-    p->made = add_part(p, made);
-    p->x = add_part(p, half ? shape_size(x) * sizeof(Half) : 0);
-    p->w = add_part(p, half ? shape_size(w) * sizeof(Half) : 0);
+    size_t x = shape_size(c->in[0].shape), w = shape_size(c->in[1].shape), y = conv_size(g);
+    bool half_x = stored_half(&c->in[0]), half_w = stored_half(&c->in[1]);
+    p->forward = pass_parts(p, &s->forward, y, half_y, false);
+    p->inputs = pass_parts(p, &s->inputs, x, half_x, c->add[0]);
+    p->weights = pass_parts(p, &s->weights, w, half_w, c->add[1]);
+    p->x = read_part(p, x, half_x, &s->forward, &s->weights);
+    p->w = read_part(p, w, half_w, &s->forward, &s->inputs);
+    p->flipped = add_part(p, s->inputs.flipped ? stored_bytes(w, s->inputs.half_in) : 0);
     if (!backward) return;
-    size_t pixels = (size_t)g->n * g->ho * g->wo;
-    p->dz = add_part(p, half ? conv_size(g) * sizeof(Half) : 0);
-    p->value = add_part(p, g->act == ACT_SILU ? conv_size(g) * sizeof(REAL) : 0);
+    size_t lines = (size_t)g->n * g->ho * g->wo;
+    p->dz =
+        add_part(p, half_dz(c, s) != stored_half(&c->dout[0]) ? stored_bytes(y, half_dz(c, s)) : 0);
+    p->dz_other = read_part(p, y, half_dz(c, s), &s->inputs, &s->weights);
+    p->value = add_part(p, g->act == ACT_SILU ? y * sizeof(REAL) : 0);
     if (shape_size(c->din[2].shape))
-        p->sums = add_part(p, sum_chunks(pixels) * g->co * sizeof(REAL));
+        p->sums = add_part(p, slope_shares(lines) * g->co * sizeof(REAL));
 }
 
 void CUDA(conv_prepare)(Call *c, bool backward) {
     Conv g = conv_of(c);
     State *s = (State *)calloc(1, sizeof *s);
     CHECK(s, "out of memory");
+    bool half_y = !backward && stored_half(&c->out[0]);
     if (!backward || g.act == ACT_SILU)
-        s->forward = find_forward(c, &g, backward ? ACT_NONE : g.act);
+        s->forward = find_forward(c, &g, backward ? ACT_NONE : g.act, half_y);
     if (shape_size(c->din[0].shape)) s->inputs = find_inputs(c, &g);
     if (shape_size(c->din[1].shape)) s->weights = find_weights(c, &g);
-    plan_workspace(c, &g, backward, s);
+    plan_workspace(c, &g, backward, half_y, s);
     c->state = s;
     c->workspace_size = s->part.size ? s->part.size + CUDA_ALIGN : 0;
 }
@@ -357,131 +478,172 @@ typedef struct {
     const State *state;
     Conv g;
     char *work;
+    Stored x, w, r, dz, dz_other; /* dz: what reached z; dz_other: the same in the other form */
+    const REAL *b;
+    unsigned shares; /* of the bias's gradient */
 } Run;
 
 static Run run_of(const Call *c) {
     Run r = {};
     r.call = c, r.state = (const State *)c->state, r.g = conv_of(c);
     r.work = cuda_workspace(c);
+    r.x = stored_of(&c->in[0]), r.w = stored_of(&c->in[1]), r.r = stored_of(&c->in[3]);
+    r.b = cuda_data(&c->in[2]);
     return r;
 }
 
-/* The numbers as an engine reads them. */
-static void *as_read(const Run *r, const Pass *p, const REAL *from, size_t count, size_t part) {
-    if (!p->half_in) return (void *)from;
-    Half *to = (Half *)(r->work + part);
-    LAUNCH_EACH(round_to_half, count, from, to);
-    return to;
+/* The numbers in the form that an engine reads. */
+static void *as_read(const Run *r, const Pass *p, Stored from, size_t count, size_t part) {
+    if (from.half == p->half_in) return from.data;
+    Stored to = stored_make(r->work + part, p->half_in);
+    move_numbers(count, from, to, false);
+    return to.data;
 }
 
-static void engine_forward(const Run *r, const Pass *p, REAL *y) {
-    const Call *c = r->call;
+static void run_finish(const Run *r, Stored sum, Stored y) {
+    unsigned count = cuda_small(conv_size(&r->g));
+    LAUNCH_PACKS(r->g.co % 4 == 0 && stored_fours(count, sum, r->r, y), finish, count, r->g, sum,
+                 r->b, r->r, y);
+}
+
+static void engine_forward(const Run *r, const Pass *p, Stored y) {
     const Parts *part = &r->state->part;
-    REAL *b = cuda_data(&c->in[2]), *residual = cuda_data(&c->in[3]);
-    void *made = p->half_out ? r->work + part->made : (void *)y;
+    bool there = writes_place(p, y.half, false);
+    Stored made = stored_make(there ? y.data : r->work + part->forward.made, p->half_out);
     CudnnConvData data = {};
-    data.x = as_read(r, p, cuda_data(&c->in[0]), shape_size(c->in[0].shape), part->x);
-    data.w = as_read(r, p, cuda_data(&c->in[1]), shape_size(c->in[1].shape), part->w);
-    data.y = made, data.b = b, data.r = residual, data.workspace = r->work + part->library;
+    data.x = as_read(r, p, r->x, shape_size(r->call->in[0].shape), part->x);
+    data.w = as_read(r, p, r->w, shape_size(r->call->in[1].shape), part->w);
+    data.y = made.data, data.b = (void *)r->b, data.r = r->r.data;
+    data.workspace = r->work + part->forward.library;
     cudnn_conv_run(p->conv, &data);
-    if (p->half_out)
-        LAUNCH_EACH(finish<Half>, conv_size(&r->g), r->g, (const Half *)made, b, residual, y);
-    else if (!p->fused && (b || residual || r->g.act != ACT_NONE))
-        LAUNCH_EACH(finish<REAL>, conv_size(&r->g), r->g, (const REAL *)y, b, residual, y);
+    if (!there || (!p->fused && (r->b || r->r.data || r->g.act != ACT_NONE)))
+        run_finish(r, made, y);
 }
 
 /* y of the activation that r->g names. */
-static void forward(const Run *r, REAL *y) {
-    const Call *c = r->call;
+static void forward(const Run *r, Stored y) {
     const Pass *p = &r->state->forward;
-    const REAL *x = cuda_data(&c->in[0]), *w = cuda_data(&c->in[1]);
-    const REAL *b = cuda_data(&c->in[2]), *residual = cuda_data(&c->in[3]);
     if (p->gemm) {
-        cublas_gemm_run(p->gemm, x, w, y, b, r->work + r->state->part.library);
-        if (!p->fused)
-            LAUNCH_EACH(finish<REAL>, conv_size(&r->g), r->g, (const REAL *)y, b, residual, y);
+        cublas_gemm_run(p->gemm, (REAL *)r->x.data, (REAL *)r->w.data, (REAL *)y.data, r->b,
+                        r->work + r->state->part.forward.library);
+        if (!p->fused) run_finish(r, y, y);
     } else if (p->conv)
         engine_forward(r, p, y);
     else
-        LAUNCH_EACH(own_forward, conv_size(&r->g), r->g, x, w, b, residual, y);
+        LAUNCH_EACH(own_forward, conv_size(&r->g), r->g, r->x, r->w, r->b, r->r, y);
 }
 
-static void take_made(const Pass *p, void *made, size_t count, REAL *to, bool add) {
-    if (p->half_out)
-        LAUNCH_EACH(take<Half>, count, (const Half *)made, to, add);
-    else if (made != to)
-        LAUNCH_EACH(take<REAL>, count, (const REAL *)made, to, add);
+/* The gradient of z in the form that a library reads. */
+static void *dz_as(const Run *r, bool half) {
+    return r->dz.half == half ? r->dz.data : r->dz_other.data;
 }
 
 /* An engine's gradient of count numbers, to where it belongs.  `place` is that of data's places
  * which the pass writes. */
-static void engine_gradient(const Run *r, const Pass *p, CudnnConvData *data, void **place,
-                            size_t count, REAL *to, bool add) {
-    const Parts *part = &r->state->part;
-    *place = p->half_out || add ? r->work + part->made : (void *)to;
+static void engine_gradient(const Run *r, const Pass *p, const PassParts *part, CudnnConvData *data,
+                            void **place, size_t count, Stored to, bool add) {
+    bool there = writes_place(p, to.half, add);
+    *place = there ? to.data : r->work + part->made;
     data->workspace = r->work + part->library;
     cudnn_conv_run(p->conv, data);
-    take_made(p, *place, count, to, add);
+    if (!there) move_numbers(count, stored_make(*place, p->half_out), to, add);
 }
 
-static void inputs_gradient(const Run *r, void *dz_half) {
-    const Call *c = r->call;
+static void inputs_gradient(const Run *r) {
     const Pass *p = &r->state->inputs;
     const Parts *part = &r->state->part;
-    REAL *w = cuda_data(&c->in[1]), *dz = cuda_data(&c->dout[0]), *dx = cuda_data(&c->din[0]);
-    size_t count = shape_size(c->in[0].shape);
+    size_t count = shape_size(r->call->in[0].shape);
+    Stored dx = stored_of(&r->call->din[0]);
+    bool add = r->call->add[0];
     if (p->gemm) {
-        cublas_gemm_run(p->gemm, dz, w, dx, NULL, r->work + part->library);
+        cublas_gemm_run(p->gemm, (REAL *)dz_as(r, false), (REAL *)r->w.data, (REAL *)dx.data, NULL,
+                        r->work + part->inputs.library);
     } else if (p->conv) {
         CudnnConvData data = {};
-        data.y = p->half_in ? dz_half : dz;
-        data.w = as_read(r, p, w, shape_size(c->in[1].shape), part->w);
-        engine_gradient(r, p, &data, &data.x, count, dx, c->add[0]);
+        data.w = p->flipped ? r->work + part->flipped
+                            : as_read(r, p, r->w, shape_size(r->call->in[1].shape), part->w);
+        (p->flipped ? data.x : data.y) = dz_as(r, p->half_in);
+        engine_gradient(r, p, &part->inputs, &data, p->flipped ? &data.y : &data.x, count, dx, add);
     } else
-        LAUNCH_EACH(own_inputs, count, r->g, (const REAL *)dz, (const REAL *)w, dx, c->add[0]);
+        LAUNCH_EACH(own_inputs, count, r->g, r->dz, r->w, dx, add);
 }
 
-static void weights_gradient(const Run *r, void *dz_half) {
-    const Call *c = r->call;
+static void weights_gradient(const Run *r) {
     const Pass *p = &r->state->weights;
     const Parts *part = &r->state->part;
-    REAL *x = cuda_data(&c->in[0]), *dz = cuda_data(&c->dout[0]), *dw = cuda_data(&c->din[1]);
-    size_t count = shape_size(c->in[1].shape);
+    size_t count = shape_size(r->call->in[1].shape);
+    Stored dw = stored_of(&r->call->din[1]);
+    bool add = r->call->add[1];
     if (p->gemm) {
-        cublas_gemm_run(p->gemm, dz, x, dw, NULL, r->work + part->library);
+        cublas_gemm_run(p->gemm, (REAL *)dz_as(r, false), (REAL *)r->x.data, (REAL *)dw.data, NULL,
+                        r->work + part->weights.library);
     } else if (p->conv) {
         CudnnConvData data = {};
-        data.y = p->half_in ? dz_half : dz;
-        data.x = as_read(r, p, x, shape_size(c->in[0].shape), part->x);
-        engine_gradient(r, p, &data, &data.w, count, dw, c->add[1]);
+        data.y = dz_as(r, p->half_in);
+        data.x = as_read(r, p, r->x, shape_size(r->call->in[0].shape), part->x);
+        engine_gradient(r, p, &part->weights, &data, &data.w, count, dw, add);
     } else
         LAUNCH(own_weights, (unsigned)count, WEIGHT_THREADS, WEIGHT_THREADS * sizeof(REAL), r->g,
-               (const REAL *)x, (const REAL *)dz, dw, c->add[1]);
+               r->x, r->dz, dw, add);
+}
+
+/* Gradients of z and the residual, and shares of the bias's; afterwards r->dz and r->dz_other are
+ * what the others read. */
+static void activation_gradient(Run *r, Stored value) {
+    const Call *c = r->call;
+    const Parts *part = &r->state->part;
+    bool half = half_dz(c, r->state);
+    Stored dy = stored_of(&c->dout[0]);
+    Slopes s = {};
+    r->dz = dy.half == half ? dy : stored_make(r->work + part->dz, half);
+    s.g = r->g, s.value = value, s.dy = dy, s.dr = stored_of(&c->din[3]), s.add = c->add[3];
+    s.sums = c->din[2].data ? (REAL *)(r->work + part->sums) : NULL;
+    if (dy.half != half || r->g.act != ACT_NONE) s.dz = r->dz;
+    if (s.dz.data || s.dr.data || s.sums) r->shares = run_slopes(&s);
+    if (reads_form(&r->state->inputs, !half) || reads_form(&r->state->weights, !half)) {
+        r->dz_other = stored_make(r->work + part->dz_other, !half);
+        move_numbers(conv_size(&r->g), r->dz, r->dz_other, false);
+    }
+}
+
+static void bias_gradient(const Run *r) {
+    const Call *c = r->call;
+    LAUNCH(bias_total, (r->g.co + CHANNELS - 1) / CHANNELS, CHANNELS * LINES,
+           CHANNELS * LINES * sizeof(REAL), (unsigned)r->g.co, r->shares,
+           (const REAL *)(r->work + r->state->part.sums), cuda_data(&c->din[2]), c->add[2]);
 }
 
 void CUDA(conv_forward)(const Call *c) {
     Run r = run_of(c);
-    forward(&r, cuda_data(&c->out[0]));
+    forward(&r, stored_of(&c->out[0]));
 }
 
+/* z of SILU, made again; y otherwise. */
+static Stored value_again(const Run *r) {
+    if (r->g.act != ACT_SILU) return stored_of(&r->call->out[0]);
+    Run linear = *r;
+    linear.g.act = ACT_NONE;
+    Stored z = stored_make(r->work + r->state->part.value, false);
+    forward(&linear, z);
+    return z;
+}
+
+/* What does not need each other is made side by side. */
 void CUDA(conv_backward)(const Call *c) {
     Run r = run_of(c);
-    const State *s = r.state;
-    size_t size = conv_size(&r.g);
-    REAL *dz = cuda_data(&c->dout[0]), *dr = cuda_data(&c->din[3]), *value = cuda_data(&c->out[0]);
-    if (r.g.act == ACT_SILU) {
-        Run linear = r;
-        linear.g.act = ACT_NONE;
-        value = (REAL *)(r.work + s->part.value);
-        forward(&linear, value);
+    const Pass *inputs = &r.state->inputs;
+    bool flips = inputs->flipped && c->din[0].data;
+    if (flips) {
+        cuda_beside();
+        flip_filters(&r.g, r.w, stored_make(r.work + r.state->part.flipped, inputs->half_in));
+        cuda_ahead();
     }
-    if (r.g.act != ACT_NONE || dr)
-        LAUNCH_EACH(activation_gradient, size, r.g, (const REAL *)value, dz, dr, c->add[3]);
-    Half *dz_half = (Half *)(r.work + s->part.dz);
-    if (s->inputs.half_in || s->weights.half_in)
-        LAUNCH_EACH(round_to_half, size, (const REAL *)dz, dz_half);
-    if (c->din[0].data) inputs_gradient(&r, dz_half);
-    if (c->din[1].data) weights_gradient(&r, dz_half);
-    if (c->din[2].data)
-        bias_gradient(&r.g, dz, (REAL *)(r.work + s->part.sums), cuda_data(&c->din[2]), c->add[2]);
+    activation_gradient(&r, value_again(&r));
+    if (flips) cuda_together();
+    cuda_beside();
+    if (c->din[2].data) bias_gradient(&r);
+    if (c->din[1].data) weights_gradient(&r);
+    cuda_ahead();
+    if (c->din[0].data) inputs_gradient(&r);
+    cuda_together();
 }

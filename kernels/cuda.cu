@@ -25,7 +25,8 @@ typedef struct {
 } Small;
 
 static int the_device = -1;
-static cudaStream_t the_stream;
+static cudaStream_t the_stream, the_side, present; /* present: one of the two */
+static cudaEvent_t parted, met;
 static bool capturing;
 
 void cuda_broken(const char *what, const char *why) {
@@ -37,9 +38,66 @@ static void must(cudaError_t error, const char *what) {
     if (error != cudaSuccess) cuda_broken(what, cudaGetErrorString(error));
 }
 
-cudaStream_t cuda_stream(void) { return the_stream; }
+cudaStream_t cuda_stream(void) { return present; }
 
 void cuda_launched(const char *kernel) { must(cudaGetLastError(), kernel); }
+
+/* --- two parts of an op, side by side --- */
+
+/* Nodes of a captured graph that work waits for, and how. */
+typedef struct {
+    cudaGraphNode_t *node;
+    cudaGraphEdgeData *edge;
+    size_t count, room;
+} Waits;
+
+static void add_wait(Waits *w, cudaGraphNode_t node, cudaGraphEdgeData edge) {
+    if (w->count == w->room) {
+        w->room = w->room ? 2 * w->room : 256;
+        w->node = (cudaGraphNode_t *)realloc(w->node, w->room * sizeof *w->node);
+        w->edge = (cudaGraphEdgeData *)realloc(w->edge, w->room * sizeof *w->edge);
+        CHECK(w->node && w->edge, "out of memory");
+    }
+    w->node[w->count] = node;
+    w->edge[w->count++] = edge;
+}
+
+/* Adds what the next work in a captured stream would wait for. */
+static void get_waits(cudaStream_t stream, Waits *w) {
+    static const cudaGraphEdgeData plain = {};
+    cudaStreamCaptureStatus status;
+    const cudaGraphNode_t *node;
+    const cudaGraphEdgeData *edge;
+    size_t count = 0;
+    must(cudaStreamGetCaptureInfo(stream, &status, NULL, NULL, &node, &edge, &count), "capture");
+    for (size_t i = 0; i < count; i++) add_wait(w, node[i], edge ? edge[i] : plain);
+}
+
+static void set_waits(cudaStream_t stream, const Waits *w) {
+    must(cudaStreamUpdateCaptureDependencies(stream, w->node, w->edge, w->count,
+                                             cudaStreamSetCaptureDependencies),
+         "capture");
+}
+
+/* A captured stream goes on behind its own last work as well; the side's was another op's. */
+void cuda_beside(void) {
+    static Waits waits;
+    must(cudaEventRecord(parted, the_stream), "event");
+    must(cudaStreamWaitEvent(the_side, parted, 0), "event");
+    if (capturing) {
+        waits.count = 0;
+        get_waits(the_stream, &waits);
+        set_waits(the_side, &waits);
+    }
+    present = the_side;
+}
+
+void cuda_ahead(void) {
+    must(cudaEventRecord(met, the_side), "event");
+    present = the_stream;
+}
+
+void cuda_together(void) { must(cudaStreamWaitEvent(the_stream, met, 0), "event"); }
 
 /* --- memory --- */
 
@@ -97,9 +155,45 @@ static size_t free_memory(void) {
 
 /* --- capture --- */
 
+/* What is behind mark i: entries begin[i] to begin[i + 1] - 1 of the list. */
+static struct {
+    Waits list;
+    size_t *begin;
+    size_t marks, room;
+} marked;
+
 static void capture_begin(void) {
     must(cudaStreamBeginCapture(the_stream, cudaStreamCaptureModeRelaxed), "capture");
     capturing = true;
+    marked.list.count = marked.marks = 0;
+}
+
+static bool is_listed(const Waits *w, cudaGraphNode_t node) {
+    for (size_t i = 0; i < w->count; i++)
+        if (w->node[i] == node) return true;
+    return false;
+}
+
+static void capture_wait(const int *marks, int count) {
+    static Waits waits;
+    const Waits *all = &marked.list;
+    waits.count = 0;
+    for (int i = 0; i < count; i++)
+        for (size_t k = marked.begin[marks[i]]; k < marked.begin[marks[i] + 1]; k++)
+            if (!is_listed(&waits, all->node[k])) add_wait(&waits, all->node[k], all->edge[k]);
+    set_waits(the_stream, &waits);
+}
+
+static int capture_mark(void) {
+    if (marked.marks + 2 > marked.room) {
+        marked.room = 2 * marked.room + 1024;
+        marked.begin = (size_t *)realloc(marked.begin, marked.room * sizeof *marked.begin);
+        CHECK(marked.begin, "out of memory");
+    }
+    marked.begin[marked.marks] = marked.list.count;
+    get_waits(the_stream, &marked.list);
+    marked.begin[marked.marks + 1] = marked.list.count;
+    return (int)marked.marks++;
 }
 
 static void *capture_end(void) {
@@ -135,10 +229,17 @@ static void fill_backends(void) {
         b->name = "cuda";
         b->precision = (Precision)p;
         b->real_size = sizeof(REAL);
+        b->folds_together = true;
+        b->stores_half = p == PRECISION_BF16;
         b->alloc = alloc, b->release = release;
         b->write = write, b->read = read, b->fill = fill;
         b->sync = sync, b->free_memory = free_memory;
         b->capture_begin = capture_begin, b->capture_end = capture_end;
+        /* In TF32 cuDNN's convolutions gave wrong numbers side by side (docs/gpu.md). */
+        if (p != PRECISION_TF32) {
+            b->leaves_dz = true;
+            b->capture_wait = capture_wait, b->capture_mark = capture_mark;
+        }
         b->replay = replay, b->graph_drop = graph_drop;
         memcpy(b->op, row, sizeof row);
     }
@@ -195,8 +296,12 @@ static bool libraries_answer(char reason[PLUGIN_REASON]) {
                   cudnn ? cudnn : cublas);
 }
 
-static bool make_stream(char reason[PLUGIN_REASON]) {
+static bool make_streams(char reason[PLUGIN_REASON]) {
     cudaError_t error = cudaStreamCreateWithFlags(&the_stream, cudaStreamNonBlocking);
+    if (error == cudaSuccess) error = cudaStreamCreateWithFlags(&the_side, cudaStreamNonBlocking);
+    if (error == cudaSuccess) error = cudaEventCreateWithFlags(&parted, cudaEventDisableTiming);
+    if (error == cudaSuccess) error = cudaEventCreateWithFlags(&met, cudaEventDisableTiming);
+    present = the_stream;
     const char *why = error == cudaSuccess ? upload_open(the_stream) : cudaGetErrorString(error);
     return !why || refuse(reason, "cuda: %s", why);
 }
@@ -210,7 +315,7 @@ static bool open_device(int device, char reason[PLUGIN_REASON]) {
     if (device >= devices)
         return refuse(reason, "cuda:%d: there are %d gpus, the last is cuda:%d", device, devices,
                       devices - 1);
-    if (!has_code(reason, device) || !make_stream(reason) || !libraries_answer(reason))
+    if (!has_code(reason, device) || !make_streams(reason) || !libraries_answer(reason))
         return false;
     the_device = device;
     fill_backends();

@@ -40,14 +40,25 @@ extern "C" {
 #include "kernels/kernel.h"
 
 #ifndef CUDA_EMULATION
-/* The one stream of backend `cuda`. */
+/* The stream of backend `cuda` in which work goes now. */
 cudaStream_t cuda_stream(void);
+
+/* Two parts of an op that do not need each other: what is launched between cuda_beside and
+ * cuda_ahead runs beside what is launched between cuda_ahead and cuda_together; what follows waits
+ * for both.  They share no workspace. */
+void cuda_beside(void);
+void cuda_ahead(void);
+void cuda_together(void);
 
 /* Ends the program, naming the kernel, when its launch failed. */
 void cuda_launched(const char *kernel);
 
 /* Ends the program: `what` failed on the device. */
 void cuda_broken(const char *what, const char *why) __attribute__((noreturn));
+#else
+static inline void cuda_beside(void) {}
+static inline void cuda_ahead(void) {}
+static inline void cuda_together(void) {}
 #endif
 }
 

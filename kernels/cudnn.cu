@@ -42,7 +42,6 @@ const char *cudnn_conv_version(void) {
 
 const char *cudnn_conv_open(void) {
     cudnnStatus_t status = cudnnCreate(&the_handle);
-    if (!status) status = cudnnSetStream(the_handle, cuda_stream());
     return status ? cudnnGetErrorString(status) : NULL;
 }
 
@@ -186,13 +185,13 @@ static Desc activation(Build *b, const CudnnConvKey *k) {
     return pointwise(b, CUDNN_POINTWISE_RELU_FWD, k->act == ACT_LEAKY ? (double)k->slope : 0);
 }
 
+static cudnnDataType_t type_of(bool half) { return half ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT; }
+
 static cudnnDataType_t type_read(const CudnnConvKey *k) {
-    return k->precision == PRECISION_BF16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
+    return type_of(k->precision == PRECISION_BF16);
 }
 
-static cudnnDataType_t type_made(const CudnnConvKey *k) {
-    return k->half_out ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
-}
+static cudnnDataType_t type_made(const CudnnConvKey *k) { return type_of(k->half_out); }
 
 /* A convolution and what follows it; values between two operations stay inside the engine. */
 typedef struct {
@@ -224,7 +223,7 @@ static Chain forward_chain(Build *b, const CudnnConvKey *k) {
                tensor(b, ID_B, channels, CUDNN_DATA_FLOAT, false));
     if (k->has_residual)
         append(b, k, &c, pointwise(b, CUDNN_POINTWISE_ADD, 0),
-               tensor(b, ID_R, k->y, CUDNN_DATA_FLOAT, false));
+               tensor(b, ID_R, k->y, type_of(k->half_residual), false));
     if (k->act != ACT_NONE) append(b, k, &c, activation(b, k), NULL);
     return c;
 }
@@ -356,6 +355,7 @@ static cudnnStatus_t execute(const CudnnConvKey *k, Desc plan, const CudnnConvDa
     set(&b, pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, count, address);
     set(&b, pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &data->workspace);
     finalized(&b, pack);
+    if (!b.status) b.status = cudnnSetStream(the_handle, cuda_stream());
     if (!b.status) b.status = cudnnBackendExecute(the_handle, plan, pack);
     destroy(&b);
     return b.status;
@@ -443,10 +443,10 @@ static void key_text(const CudnnConvKey *k, char text[ENGINES_KEY]) {
     static const char *const precision[PRECISIONS] = {"tf32", "fp32", "bf16"};
     snprintf(text, ENGINES_KEY,
              "%s %s x %d,%d,%d,%d w %d,%d,%d,%d stride %d pad %d dilation %d act %d %g bias %d "
-             "residual %d half %d deterministic %d",
+             "residual %d %d half %d deterministic %d",
              pass[k->pass], precision[k->precision], k->x.n, k->x.h, k->x.w, k->x.c, k->w.n, k->w.h,
              k->w.w, k->w.c, k->stride, k->pad, k->dilation, (int)k->act, (double)k->slope,
-             k->has_bias, k->has_residual, k->half_out, deterministic);
+             k->has_bias, k->has_residual, k->half_residual, k->half_out, deterministic);
 }
 
 /* What an earlier run found to be the fastest, if the library still lists it there. */

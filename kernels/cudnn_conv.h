@@ -25,7 +25,7 @@ typedef struct {
     Act act; /* fused with forward, with b and r where they are present */
     float slope;
     int has_bias, has_residual;
-    int half_out; /* what the pass makes is bfloat16 */
+    int half_residual, half_out; /* the residual, what the pass makes: bfloat16 */
 } CudnnConvKey;
 
 /* Device addresses, 64-byte aligned.  Forward reads x, w, b, r and writes y; INPUTS reads y (its

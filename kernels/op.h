@@ -3,7 +3,8 @@
  * A Call is one op on one set of addresses.  Forward reads `in`, writes `out`.  Backward reads
  * `dout` and the values that ops.def says it reads, and for every i with din[i].data writes (add[i]
  * false) or adds to (add[i] true) the gradient of in[i].  dout is dead afterwards, so backward may
- * use it as scratch.  Absent tensors have data NULL and all sizes 0.
+ * use it as scratch.  Absent tensors have data NULL and all sizes 0.  A gradient is stored as its
+ * value is (Tensor.dtype).
  */
 #ifndef KERNELS_OP_H
 #define KERNELS_OP_H
@@ -25,11 +26,12 @@ enum { OP_MAX_IN = 8, OP_MAX_OUT = 3 };
 #define OUT(i) (1u << (OP_MAX_IN + (i)))
 #define ALL_IN 0xffu
 
-/* How convolutions and products multiply where the device offers a choice; numbers in memory and
- * sums are single precision in all three.  TF32 keeps 10 bits of each factor, BF16 7. */
+/* How convolutions and products multiply where the device offers a choice; sums are single
+ * precision in all three.  TF32 keeps 10 bits of each factor, BF16 7; with BF16 a plan on such a
+ * device also stores what only convolutions and the like read in that form (step.h). */
 typedef enum { PRECISION_TF32, PRECISION_FP32, PRECISION_BF16, PRECISIONS } Precision;
 
-typedef struct {
+typedef struct Call {
     const void *attr;
     Tensor in[OP_MAX_IN], out[OP_MAX_OUT];
     Tensor din[OP_MAX_IN], dout[OP_MAX_OUT];
@@ -37,8 +39,9 @@ typedef struct {
     Precision precision; /* the backend's, as the next */
     bool exact, tune;
     void *workspace;
-    size_t workspace_size; /* set by prepare, bytes */
-    void *state;           /* set by prepare, freed by drop */
+    size_t workspace_size;   /* set by prepare, bytes */
+    void *state;             /* set by prepare, freed by drop */
+    const struct Call *next; /* of the same op, runs with this one (Backend.folds_together) */
 } Call;
 
 typedef struct {

@@ -11,7 +11,7 @@ void CUDA(reshape_forward)(const Call *c) {
     size_t size = shape_size(x->shape);
     if (x->data == y->data) return;
     if (x->dtype == F32)
-        axis_launch(cuda_data(y), size, cuda_data(x), size, 1, size, false);
+        axis_launch(stored_of(y), size, stored_of(x), size, 1, size, false);
     else
         LAUNCH_EACH(copy_bytes, size * dtype_size(x->dtype), (const uint8_t *)x->data,
                     (uint8_t *)y->data);
@@ -19,7 +19,6 @@ void CUDA(reshape_forward)(const Call *c) {
 
 void CUDA(reshape_backward)(const Call *c) {
     size_t size = shape_size(c->dout[0].shape);
-    REAL *dx = cuda_data(&c->din[0]);
-    const REAL *dy = cuda_data(&c->dout[0]);
-    if (dx != dy) axis_launch(dx, size, dy, size, 1, size, c->add[0]);
+    Stored dx = stored_of(&c->din[0]), dy = stored_of(&c->dout[0]);
+    if (dx.data != dy.data) axis_launch(dx, size, dy, size, 1, size, c->add[0]);
 }

@@ -1,6 +1,6 @@
 /* resize: outputs read up to four inputs; gradients are gathered, so that inputs are written once.
  */
-#include "kernels/cuda.cuh"
+#include "kernels/stored.cuh"
 extern "C" {
 #include "kernels/resize.h"
 }
@@ -38,35 +38,33 @@ template <int N> static __device__ void add_scaled(Pack<N> &sum, Pack<N> more, R
 }
 
 template <int N>
-static __global__ void resize_values(size_t count, Resize r, const REAL *__restrict__ x,
-                                     const REAL *__restrict__ residual, REAL *__restrict__ y) {
+static __global__ void resize_values(size_t count, Resize r, Stored x, Stored residual, Stored y) {
     unsigned packs = r.c / N;
     int h = r.rows.in, w = r.columns.in;
     EACH(i, count) {
         unsigned k = (unsigned)i % packs;
         Pixel p = pixel_at((unsigned)i / packs, r.rows.out, r.columns.out);
         Tap a = resize_tap(r.rows, p.row), b = resize_tap(r.columns, p.column);
-        Pack<N> first = pack_load<N>(x, pack_at(p.n, h, w, a.first, b.first, packs, k)), sum = {};
-        if (residual) sum = pack_load<N>(residual, i);
+        Pack<N> first = stored_load<N>(x, pack_at(p.n, h, w, a.first, b.first, packs, k));
+        Pack<N> sum = stored_load<N>(residual, i);
         if (r.rows.kind == RESIZE_NEAREST) {
             add_scaled<N>(sum, first, 1);
-            pack_put<N>(y, i, sum, false);
+            stored_put<N>(y, i, sum, false);
             continue;
         }
         add_scaled<N>(sum, first, (1 - a.t) * (1 - b.t));
-        add_scaled<N>(sum, pack_load<N>(x, pack_at(p.n, h, w, a.first, b.second, packs, k)),
+        add_scaled<N>(sum, stored_load<N>(x, pack_at(p.n, h, w, a.first, b.second, packs, k)),
                       (1 - a.t) * b.t);
-        add_scaled<N>(sum, pack_load<N>(x, pack_at(p.n, h, w, a.second, b.first, packs, k)),
+        add_scaled<N>(sum, stored_load<N>(x, pack_at(p.n, h, w, a.second, b.first, packs, k)),
                       a.t * (1 - b.t));
-        add_scaled<N>(sum, pack_load<N>(x, pack_at(p.n, h, w, a.second, b.second, packs, k)),
+        add_scaled<N>(sum, stored_load<N>(x, pack_at(p.n, h, w, a.second, b.second, packs, k)),
                       a.t * b.t);
-        pack_put<N>(y, i, sum, false);
+        stored_put<N>(y, i, sum, false);
     }
 }
 
 template <int N>
-static __global__ void resize_gradients(size_t count, Resize r, const REAL *__restrict__ dy,
-                                        REAL *__restrict__ dx, bool add) {
+static __global__ void resize_gradients(size_t count, Resize r, Stored dy, Stored dx, bool add) {
     unsigned packs = r.c / N;
     EACH(i, count) {
         unsigned k = (unsigned)i % packs;
@@ -81,33 +79,32 @@ static __global__ void resize_gradients(size_t count, Resize r, const REAL *__re
             for (int column = left; column < right; column++) {
                 REAL scale = down * resize_share(r.columns, column, p.column);
                 size_t at = pack_at(p.n, r.rows.out, r.columns.out, row, column, packs, k);
-                if (scale != 0) add_scaled<N>(sum, pack_load<N>(dy, at), scale);
+                if (scale != 0) add_scaled<N>(sum, stored_load<N>(dy, at), scale);
             }
         }
-        pack_put<N>(dx, i, sum, add);
+        stored_put<N>(dx, i, sum, add);
     }
 }
 
 template <int N>
-static __global__ void residual_gradients(size_t count, const REAL *__restrict__ dy,
-                                          REAL *__restrict__ dr, bool add) {
-    EACH(i, count) pack_put<N>(dr, i, pack_load<N>(dy, i), add);
+static __global__ void residual_gradients(size_t count, Stored dy, Stored dr, bool add) {
+    EACH(i, count) stored_put<N>(dr, i, stored_load<N>(dy, i), add);
 }
 
 void CUDA(resize_forward)(const Call *c) {
     Resize r = describe(c, c->in[0].shape, c->out[0].shape);
-    const REAL *x = cuda_data(&c->in[0]), *residual = cuda_data(&c->in[1]);
-    REAL *y = cuda_data(&c->out[0]);
+    Stored x = stored_of(&c->in[0]), residual = stored_of(&c->in[1]), y = stored_of(&c->out[0]);
     unsigned size = cuda_small(shape_size(c->out[0].shape));
-    LAUNCH_PACKS(cuda_fours(r.c, x, residual, y), resize_values, size, r, x, residual, y);
+    LAUNCH_PACKS(stored_fours(r.c, x, residual, y), resize_values, size, r, x, residual, y);
 }
 
 void CUDA(resize_backward)(const Call *c) {
     Resize r = describe(c, c->in[0].shape, c->dout[0].shape);
-    const REAL *dy = cuda_data(&c->dout[0]);
-    REAL *dx = cuda_data(&c->din[0]), *dr = cuda_data(&c->din[1]);
+    Stored dy = stored_of(&c->dout[0]), dx = stored_of(&c->din[0]), dr = stored_of(&c->din[1]);
     unsigned inputs = cuda_small(shape_size(c->in[0].shape));
     unsigned outputs = cuda_small(shape_size(c->dout[0].shape));
-    if (dx) LAUNCH_PACKS(cuda_fours(r.c, dy, dx), resize_gradients, inputs, r, dy, dx, c->add[0]);
-    if (dr) LAUNCH_PACKS(cuda_fours(r.c, dy, dr), residual_gradients, outputs, dy, dr, c->add[1]);
+    if (dx.data)
+        LAUNCH_PACKS(stored_fours(r.c, dy, dx), resize_gradients, inputs, r, dy, dx, c->add[0]);
+    if (dr.data)
+        LAUNCH_PACKS(stored_fours(r.c, dy, dr), residual_gradients, outputs, dy, dr, c->add[1]);
 }

@@ -5,8 +5,8 @@ void CUDA(slice_forward)(const Call *c) {
     const SliceAttr *a = (const SliceAttr *)c->attr;
     AxisView in = axis_view(c->in[0].shape, a->axis);
     size_t band = (size_t)a->size * in.inner;
-    axis_launch(cuda_data(&c->out[0]), band, cuda_data(&c->in[0]) + (size_t)a->start * in.inner,
-                in.size * in.inner, in.outer, band, false);
+    Stored from = stored_from(stored_of(&c->in[0]), (size_t)a->start * in.inner);
+    axis_launch(stored_of(&c->out[0]), band, from, in.size * in.inner, in.outer, band, false);
 }
 
 /* The band gets dy, the rest of a row of `step` packs 0. */
@@ -30,7 +30,8 @@ void CUDA(slice_backward)(const Call *c) {
     unsigned size = cuda_small(shape_size(c->din[0].shape)), first = (unsigned)start;
     unsigned width = (unsigned)band, row = (unsigned)step;
     if (c->add[0])
-        axis_launch(dx + start, step, dy, band, in.outer, band, true);
+        axis_launch(stored_from(stored_of(&c->din[0]), start), step, stored_of(&c->dout[0]), band,
+                    in.outer, band, true);
     else if (cuda_fours(start | band | step, dy, dx))
         LAUNCH_EACH(slice_gradients<4>, size / 4, dy, first / 4, width / 4, row / 4, dx);
     else

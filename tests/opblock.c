@@ -32,6 +32,8 @@ void opblock_write(OpBlock *block, const double *values) {
             ((int32_t *)data)[i] = (int32_t)values[i];
         else if (block->dtype == U8)
             ((uint8_t *)data)[i] = (uint8_t)values[i];
+        else if (block->dtype == BF16)
+            ((uint16_t *)data)[i] = bfloat_from_float((float)values[i]);
         else if (is_float(block))
             ((float *)data)[i] = (float)values[i];
         else
@@ -44,6 +46,7 @@ static double number_at(const OpBlock *block, size_t i) {
     const void *data = block->host + GUARD;
     if (block->dtype == I32) return ((const int32_t *)data)[i];
     if (block->dtype == U8) return ((const uint8_t *)data)[i];
+    if (block->dtype == BF16) return (double)bfloat_to_float(((const uint16_t *)data)[i]);
     return is_float(block) ? (double)((const float *)data)[i] : ((const double *)data)[i];
 }
 

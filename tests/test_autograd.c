@@ -54,18 +54,6 @@ static void net_free(Net *n) {
 
 static double value(const char *key, uint64_t i) { return rng_signed(rng_stream(key, 1), i); }
 
-static void fill_params(Params *p) {
-    for (int i = 0; i < params_count(p); i++) {
-        const Param *a = params_at(p, i);
-        size_t size = shape_size(a->shape);
-        double *v = malloc(size * sizeof *v);
-        bool norm = strstr(a->key, "running_var") || (a->dims == 1 && strstr(a->key, "weight"));
-        for (size_t k = 0; k < size; k++) v[k] = (norm ? 1 : 0) + 0.3 * value(a->key, k);
-        params_set(p, i, v);
-        free(v);
-    }
-}
-
 static void write_inputs(Plan *plan, const Net *n) {
     double x[2 * 8 * 6 * 3], target[8];
     for (size_t i = 0; i < sizeof x / sizeof *x; i++) x[i] = value("x", i);
@@ -117,7 +105,7 @@ static void gradients_match_finite_differences(void **state) {
     (void)state;
     for (int train = 0; train < 2; train++) {
         Net n = net_new(&backend_ref, train);
-        fill_params(n.params);
+        support_params(n.params);
         Plan *both = plan_of(&n, (PlanOptions){0});
         Plan *forward = plan_of(&n, (PlanOptions){.fix_params = true});
         loss_of(both, &n);
@@ -136,7 +124,7 @@ typedef struct {
 
 static Result result_of(const Backend *backend, PlanOptions o, int runs) {
     Net n = net_new(backend, false);
-    fill_params(n.params);
+    support_params(n.params);
     Tensor *keep[] = {n.hidden};
     o.keep = keep, o.keeps = 1;
     Plan *plan = plan_of(&n, o);
@@ -230,7 +218,7 @@ static void blocks_never_overlap(void **state) {
 static void frozen_parameters_stay(void **state) {
     (void)state;
     Net n = net_new(&backend_cpu, false);
-    fill_params(n.params);
+    support_params(n.params);
     assert_int_equal(params_snapshot(n.params), OK);
     assert_true(params_freeze(n.params, "layer1.", true) > 0);
     Plan *plan = plan_of(&n, (PlanOptions){.update = &(UpdateAttr){.kind = UPDATE_ADAMW}});
@@ -263,7 +251,7 @@ static void a_schedule_runs_without_a_look(void **state) {
     double loss[2][RUNS][2], weight[2][512];
     for (int together = 0; together < 2; together++) {
         Net n = net_new(&backend_cpu, false);
-        fill_params(n.params);
+        support_params(n.params);
         Tensor *record[] = {n.loss, n.loss};
         PlanOptions o = {.update = &adamw, .record = record, .records = 2, .rows = RUNS + 1};
         Plan *plan = plan_of(&n, o);
@@ -288,7 +276,7 @@ static void a_schedule_runs_without_a_look(void **state) {
 static void parameters_round_trip(void **state) {
     (void)state;
     Net n = net_new(&backend_cpu, false), other = net_new(&backend_ref, false);
-    fill_params(n.params);
+    support_params(n.params);
     ArrayFile file = params_arrays(n.params);
     assert_int_equal(params_load(other.params, &file, ""), OK);
     for (int i = 0; i < params_count(n.params); i++) {

@@ -34,16 +34,7 @@ static Net net_new(const Backend *backend) {
     n.loss =
         mean(&m, square(&m, add(&m, mean(&m, y, AXES_HW), mean(&m, before, AXES_ALL))), AXES_ALL);
     assert_int_equal(params_alloc(n.params), OK);
-    for (int i = 0; i < params_count(n.params); i++) {
-        const Param *a = params_at(n.params, i);
-        size_t size = shape_size(a->shape);
-        double *v = malloc(size * sizeof *v);
-        bool norm = strstr(a->key, "running_var") || (a->dims == 1 && strstr(a->key, "weight"));
-        uint64_t stream = rng_stream(a->key, 1);
-        for (size_t k = 0; k < size; k++) v[k] = (norm ? 1 : 0) + 0.3 * rng_signed(stream, k);
-        params_set(n.params, i, v);
-        free(v);
-    }
+    support_params(n.params);
     return n;
 }
 

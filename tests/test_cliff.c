@@ -171,7 +171,7 @@ static void check_tap(Case *c, const char *name, const json_t *tap) {
     note(c, name, netrun_compare(name, got, want, n, stride, 1e-4) / 1e-4);
     double sum = 0, l2 = json_number_value(json_object_get(tap, "l2"));
     for (i = 0; i < size; i++) sum += (double)got[i] * got[i];
-    if (!(fabs(sqrt(sum) - l2) <= 1e-5 * l2))
+    if (!(fabs(sqrt(sum) - l2) <= 1e-5 * support_slack() * l2))
         fail_msg("%s: l2 is %.9g, not %.9g", name, sqrt(sum), l2);
     free(want);
     free(got);

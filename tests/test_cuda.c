@@ -1,14 +1,17 @@
 /* Backend `cuda` on a GPU: every row of cases_nn.def and cases_math.def, its memory, crops, and
  * plans: captured and replayed, with and without a look between runs, on measured engines, in each
  * precision, against the cpu.  Without a GPU all is skipped,
- * counted; with REQUIRE_CUDA set that is a failure.
+ * counted; with REQUIRE_CUDA set that is a failure.  `test_cuda "conv*"` runs the tests of such
+ * names.
  *
  * Tolerances, relative to the largest entry: an op's own in fp32; 2e-3 in TF32, whose factors have
  * 10 bits, and 2e-2 in bf16 with 7; five times as much behind a whole network.
  */
 #include "tests/opcases.h"
+#include "tests/oprun.h"
 #include "tests/support.h"
 
+#include "autograd/fuse.h"
 #include "autograd/plan.h"
 #include "crowdrec/cutter.h"
 #include "nets/net.h"
@@ -34,13 +37,13 @@ static const Backend *gpu(Precision precision) {
     return NULL;
 }
 
-/* In fp32; what multiplies in TF32 and bf16 in those as well. */
+/* In fp32; what multiplies in TF32 in that as well, and all with what bf16 stores in halves. */
 static void op_is_proven(void **state) {
     OpCase c = *(const OpCase *)*state;
     if (opcheck_run(&c, &backend_ref, gpu(PRECISION_FP32)) != OK) fail_msg("%s", error_reason());
-    if (c.op != OP_conv && c.op != OP_matmul) return;
-    static const Precision rounded[] = {PRECISION_TF32, PRECISION_BF16};
-    for (int i = 0; i < 2; i++) {
+    static const Precision rounded[] = {PRECISION_BF16, PRECISION_TF32};
+    int count = c.op == OP_conv || c.op == OP_matmul ? 2 : 1;
+    for (int i = 0; i < count; i++) {
         c.tolerance = PRECISION_TOLERANCE[rounded[i]];
         if (opcheck_run(&c, &backend_ref, gpu(rounded[i])) != OK)
             fail_msg("%s: %s", PRECISION_NAME[rounded[i]], error_reason());
@@ -51,6 +54,117 @@ static void gpu_is_there(void **state) {
     (void)state;
     gpu(PRECISION_FP32);
     print_message("%s\n", backend_gpu());
+}
+
+/* --- the convolutions of whole networks, each alone: what an engine makes of them --- */
+
+enum { CONVS = 256 };
+
+/* Numbers in [-size, size). */
+static double *uniform(Arena *arena, const char *what, Shape shape, double size) {
+    size_t n = shape_size(shape);
+    double *values = arena_alloc(arena, (n + 1) * sizeof *values);
+    uint64_t stream = rng_stream(what, 1);
+    for (size_t i = 0; i < n; i++) values[i] = size * (double)rng_signed(stream, i);
+    return values;
+}
+
+/* Its output, or for `gradient` 0 and 1 that of inputs or weights, without the activation. */
+static const double *run_conv(OpRun *r, const Node *node, ConvAttr *attr, int gradient) {
+    Arena *arena = r->arena;
+    Shape w = node->in[1]->shape;
+    double fan = (double)w.h * w.w * w.c, size[] = {1, sqrt(3 / fan), 0.5, 1};
+    static const char *const what[] = {"x", "w", "b", "r"};
+    *attr = *(const ConvAttr *)node->attr;
+    if (gradient >= 0) attr->act = ACT_NONE;
+    for (int i = 0; i < 4; i++)
+        if (node->in[i])
+            oprun_input(r, i, node->in[i]->shape,
+                        uniform(arena, what[i], node->in[i]->shape, size[i]));
+    const double *y = oprun_forward(r, 0);
+    if (gradient < 0) return y;
+    return oprun_backward(r, uniform(arena, "dy", node->out[0]->shape, 1), gradient);
+}
+
+/* The largest difference, relative to the largest entry. */
+static double difference(const double *got, const double *want, size_t n) {
+    double most = 0, largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        largest = fmax(largest, fabs(want[i]));
+        if (!(fabs(got[i] - want[i]) <= most)) most = fabs(got[i] - want[i]);
+    }
+    return most / (largest + 1e-9);
+}
+
+/* How many results of a conv are wrong in TF32 or bf16, with fp32 as the measure. */
+static int check_conv(const Node *node) {
+    int wrong = 0;
+    for (int gradient = -1; gradient < 2; gradient++) {
+        ConvAttr attr;
+        OpRun exact = oprun_make(gpu(PRECISION_FP32), OP_conv, &attr);
+        const double *want = run_conv(&exact, node, &attr, gradient);
+        Shape made = (gradient < 0 ? node->out[0] : node->in[gradient])->shape;
+        for (int p = 0; p < PRECISIONS; p++) {
+            if (p == PRECISION_FP32) continue;
+            OpRun r = oprun_make(gpu((Precision)p), OP_conv, &attr);
+            double off = difference(run_conv(&r, node, &attr, gradient), want, shape_size(made));
+            if (!(off <= PRECISION_TOLERANCE[p])) {
+                wrong++;
+                print_message("%s, pass %d: x %s w %s stride %d act %d%s%s: off by %.3g\n",
+                              PRECISION_NAME[p], gradient, shape_text(node->in[0]->shape),
+                              shape_text(node->in[1]->shape), attr.stride, (int)attr.act,
+                              node->in[2] ? " bias" : "", node->in[3] ? " residual" : "", off);
+            }
+            oprun_free(&r);
+        }
+        oprun_free(&exact);
+    }
+    return wrong;
+}
+
+static bool same_conv(const Node *a, const Node *b) {
+    for (int i = 0; i < 4; i++)
+        if (!a->in[i] != !b->in[i] || (a->in[i] && !shape_equal(a->in[i]->shape, b->in[i]->shape)))
+            return false;
+    return !memcmp(a->attr, b->attr, sizeof(ConvAttr));
+}
+
+static int check_convs(const char *name, Shape input) {
+    NetSpec spec;
+    assert_int_equal(net_spec(name, &spec), OK);
+    Arena *arena = arena_new();
+    Params *params = params_new(&backend_cpu);
+    Graph *g = graph_new();
+    Scope m = {.graph = g, .params = params};
+    Tensor *x = graph_input(g, "input", F32, input);
+    Tensor *box = graph_input(g, "bbox_info", F32, (Shape){input.n, 1, 1, 3});
+    net_build(&spec, &m, x, spec.kind == NET_CLIFF ? box : NULL);
+    const bool *kept = arena_alloc(arena, (size_t)graph_tensors(g) * sizeof *kept);
+    Node *node = arena_alloc(arena, (size_t)graph_nodes(g) * sizeof *node);
+    const Node *met[CONVS];
+    int count = fuse_nodes(g, kept, arena, node), convs = 0, wrong = 0;
+    for (int i = 0; i < count; i++) {
+        bool known = node[i].op != OP_conv;
+        for (int k = 0; k < convs && !known; k++) known = same_conv(met[k], &node[i]);
+        if (known) continue;
+        assert_in_range(convs, 0, CONVS - 1);
+        met[convs++] = &node[i];
+        wrong += check_conv(&node[i]);
+    }
+    print_message("%s: %d convolutions, %d wrong results\n", name, convs, wrong);
+    graph_free(g);
+    params_free(params);
+    arena_free(arena);
+    return wrong;
+}
+
+static void convs_of_networks_are_right(void **state) {
+    (void)state;
+    gpu(PRECISION_FP32);
+    int wrong = check_convs("fastpose_res50_halpe26", (Shape){1, 256, 192, 3});
+    wrong += check_convs("cliff_hr48", (Shape){1, 256, 192, 3});
+    wrong += check_convs("yolox_s", (Shape){1, 320, 320, 3});
+    assert_int_equal(wrong, 0);
 }
 
 /* --- memory --- */
@@ -197,6 +311,52 @@ static void replay_gives_the_bits_of_a_plain_run(void **state) {
     }
 }
 
+/* Features of a network with branches that a device may run side by side: of a plain run, and of
+ * several replays, each on another input and back on the first. */
+static void branches_replay_bit_by_bit(void **state) {
+    (void)state;
+    enum { REPLAYS = 8 };
+    Shape shape = {2, 256, 192, 3};
+    float *pixels[2];
+    gpu(PRECISION_FP32);
+    for (int k = 0; k < 2; k++) {
+        pixels[k] = malloc(shape_size(shape) * sizeof *pixels[k]);
+        assert_non_null(pixels[k]);
+        uint64_t stream = rng_stream(k ? "second" : "first", 1);
+        for (size_t i = 0; i < shape_size(shape); i++) pixels[k][i] = rng_signed(stream, i);
+    }
+    for (int p = 0; p < PRECISIONS; p++) {
+        const Backend *b = gpu((Precision)p);
+        NetSpec spec;
+        Params *params;
+        Plan *plan;
+        assert_int_equal(net_open("rule:hrnet_w48:1", b, &spec, &params), OK);
+        Graph *g = graph_new();
+        Scope m = {.graph = g, .params = params};
+        Tensor *x = graph_input(g, "input", F32, shape);
+        Tensor *y = net_build(&spec, &m, x, NULL).feature;
+        if (plan_new(g, b, &(PlanOptions){.keep = &y, .keeps = 1}, &plan) != OK)
+            fail_msg("%s", error_reason());
+        size_t n = shape_size(y->shape);
+        float *want = malloc(n * sizeof *want), *got = malloc(n * sizeof *got);
+        assert_true(want && got);
+        for (int run = 0; run <= 2 * REPLAYS; run++) {
+            plan_write(plan, x, F32, pixels[run % 2]);
+            plan_run(plan);
+            if (run % 2) continue;
+            plan_read(plan, y, F32, run ? got : want);
+            if (run) assert_memory_equal(got, want, n * sizeof *got);
+        }
+        free(want);
+        free(got);
+        plan_free(plan);
+        graph_free(g);
+        params_free(params);
+    }
+    free(pixels[0]);
+    free(pixels[1]);
+}
+
 static void follow_the_cpu(const Backend *b, int height) {
     Precision p = b->precision;
     Trained want = train(&backend_cpu, (How){.height = height});
@@ -301,19 +461,22 @@ static void auto_finds_a_device(void **state) {
     assert_non_null(backend_gpu());
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(unknown_words_are_refused),
         cmocka_unit_test(an_absent_gpu_is_named),
         cmocka_unit_test(auto_finds_a_device),
+        cmocka_unit_test(convs_of_networks_are_right),
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(uploads_keep_their_order),
         cmocka_unit_test(too_much_memory_is_refused),
         cmocka_unit_test(replay_gives_the_bits_of_a_plain_run),
+        cmocka_unit_test(branches_replay_bit_by_bit),
         cmocka_unit_test(training_follows_the_cpu),
         cmocka_unit_test(measured_engines_follow_the_cpu),
         cmocka_unit_test(crops_are_those_of_the_host),
     };
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     return failed + opcases_run("cuda", op_is_proven, gpu_is_there);
 }

@@ -2,12 +2,14 @@
  *
  *     build/tests/bench list [all]
  *     build/tests/bench run CASE SECONDS
+ *     build/tests/bench profile CASE                   its steps one by one, each waited for
  *     build/tests/bench sweep [COUNT [FIRST]]          (sweep.h)
  *
  * seconds is the median of the runs after a first one that is not counted; peak_mib is the most
  * memory that the process ever held, program_mib what it held before the case was prepared.  The
  * share is of the multiply-adds that the same cores did in a loop of nothing else, measured right
  * afterwards. */
+#include "autograd/profile.h"
 #include "kernels/onednn.h"
 #include "kernels/peak.h"
 #include "tensor/parallel.h"
@@ -20,7 +22,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { MIN_RUNS = 3, MAX_RUNS = 10000, SWEEP_SHAPES = 200 };
+enum { MIN_RUNS = 3, MAX_RUNS = 10000, PROFILE_RUNS = 5, SWEEP_SHAPES = 200 };
 
 static bool is_gpu(const Backend *b) { return !strcmp(b->name, "cuda"); }
 
@@ -70,10 +72,15 @@ static double used_mib(const Backend *b, size_t free_before) {
     return is_gpu(b) ? ((double)free_before - (double)b->free_memory()) / 0x1p20 : peak_mib();
 }
 
+static Status find_case(const char *name, const Case **out) {
+    *out = cases_find(name);
+    return *out ? OK : fail(ERR_USAGE, "no case '%s'; `bench list` names them", name);
+}
+
 static Status run(const char *name, double seconds) {
-    const Case *c = cases_find(name);
-    if (!c) return fail(ERR_USAGE, "no case '%s'; `bench list` names them", name);
     const Backend *b;
+    const Case *c;
+    TRY(find_case(name, &c));
     TRY(cases_open(&b));
     size_t free_before = b->free_memory();
     double program = used_mib(b, free_before);
@@ -91,6 +98,26 @@ static Status run(const char *name, double seconds) {
     return OK;
 }
 
+/* Kinds of steps over PROFILE_RUNS runs, and every step of the last one. */
+static Status profile(const char *name) {
+    static Profile sum;
+    const Case *c;
+    Work work;
+    TRY(find_case(name, &c));
+    TRY(c->prepare(c, &work));
+    if (!work.plan)
+        return fail(ERR_USAGE, "case '%s' has no plan whose steps could be timed", name);
+    plan_time(work.plan, true);
+    work.step(work.context); /* the first run may load code */
+    for (int i = 0; i < PROFILE_RUNS; i++) {
+        work.step(work.context);
+        profile_add(&sum, work.plan);
+    }
+    plan_dump(work.plan, stdout);
+    profile_log(&sum, 0);
+    return OK;
+}
+
 int main(int argc, char **argv) {
     if (argc >= 2 && !strcmp(argv[1], "list")) {
         const Backend *b;
@@ -103,12 +130,13 @@ int main(int argc, char **argv) {
         int count = argc > 2 ? (int)strtol(argv[2], NULL, 10) : SWEEP_SHAPES;
         return sweep_run(argc > 3 ? (int)strtol(argv[3], NULL, 10) : 0, count), OK;
     }
-    if (argc != 4 || strcmp(argv[1], "run") != 0) {
-        fprintf(stderr,
-                "usage: bench list [all] | bench run CASE SECONDS | bench sweep [COUNT [FIRST]]\n");
+    bool one = argc == 3 && !strcmp(argv[1], "profile");
+    if (!one && (argc != 4 || strcmp(argv[1], "run") != 0)) {
+        fprintf(stderr, "usage: bench list [all] | bench run CASE SECONDS | bench profile CASE | "
+                        "bench sweep [COUNT [FIRST]]\n");
         return ERR_USAGE;
     }
-    Status status = run(argv[2], strtod(argv[3], NULL));
+    Status status = one ? profile(argv[2]) : run(argv[2], strtod(argv[3], NULL));
     if (status) fprintf(stderr, "bench: %s\n", error_reason());
     return (int)status;
 }

@@ -1,6 +1,5 @@
 #include "tests/bench/cases.h"
 
-#include "autograd/plan.h"
 #include "crowdrec/losses.h"
 #include "nets/net.h"
 #include "smpl/body.h"
@@ -47,7 +46,7 @@ static void run_plan(void *context) {
 static Work work_of(Plan *plan, const Backend *backend) {
     static PlanRun run;
     run = (PlanRun){plan, backend};
-    return (Work){run_plan, &run, plan_flops(plan), 0};
+    return (Work){run_plan, &run, plan, plan_flops(plan), 0};
 }
 
 static const UpdateAttr ADAMW = {.kind = UPDATE_ADAMW};
@@ -289,7 +288,7 @@ static Status adamw_case(const Case *c, Work *out) {
     memcpy(hyper, (const float[]){1e-5f, 0.01f, 1, 0}, 4 * sizeof *hyper);
     TRY(on_device(b, hyper, 4, &run.call.in[4]));
     /* Reads weight, gradient, m, v; writes weight, m, v. */
-    *out = (Work){run_update, &run, 0, 7.0 * sizeof(float) * (double)ADAMW_NUMBERS};
+    *out = (Work){run_update, &run, NULL, 0, 7.0 * sizeof(float) * (double)ADAMW_NUMBERS};
     return OK;
 }
 

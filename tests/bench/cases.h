@@ -10,13 +10,14 @@
 #ifndef BENCH_CASES_H
 #define BENCH_CASES_H
 
-#include "kernels/backend.h"
+#include "autograd/plan.h"
 
 #include <stdbool.h>
 
 typedef struct {
     void (*step)(void *context);
     void *context;
+    Plan *plan;   /* that a step runs; NULL: one kernel */
     double flop;  /* multiplications and additions of a step */
     double bytes; /* that a step must move where that is what takes the time; else 0 */
 } Work;

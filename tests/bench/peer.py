@@ -273,6 +273,7 @@ class Body(nn.Module):
         for name, shape in shapes.items():
             self.register_buffer(name, torch.rand(shape) / shape[-1])
         self.register_buffer("weights", torch.softmax(torch.rand(vertices, joints), 1))
+        self.register_buffer("last_row", torch.tensor([0, 0, 0, 1.0]))
 
     def forward(self, rotations, betas):
         n = len(betas)
@@ -284,7 +285,7 @@ class Body(nn.Module):
         for j, parent in enumerate(self.PARENTS):
             offset = joints[:, j] - (joints[:, parent] if j else 0)
             local = torch.cat([rotations[:, j], offset[..., None]], 2)
-            local = torch.cat([local, local.new_tensor([0, 0, 0, 1.0]).expand(n, 1, 4)], 1)
+            local = torch.cat([local, self.last_row.expand(n, 1, 4)], 1)
             chain.append(chain[parent] @ local if j else local)
         world = torch.stack(chain, 1)
         moved = world[..., :3, 3] - torch.einsum("njab,njb->nja", world[..., :3, :3], joints)
@@ -340,14 +341,15 @@ def axis_angles(m):
 class Losses:
     """Equations 7 to 11 of the paper for people 200 pixels high in a photo of 1920x1080."""
 
-    HEAD, ANKLES, HIP, FOCAL = 17, (15, 16), 19, 2203.0
+    HEAD, ANKLES, HIP, FOCAL = 17, slice(15, 17), 19, 2203.0
 
     def __init__(self, n):
         def rand(*shape):
             return torch.rand(*shape, device=DEVICE) - 0.5
 
         self.n, self.body = n, Body().to(DEVICE)
-        self.center = torch.tensor([960.0, 540.0], device=DEVICE).expand(n, 2)
+        self.principal = torch.tensor([960.0, 540.0], device=DEVICE)
+        self.center = self.principal.expand(n, 2)
         self.keypoints, self.confidence = rand(n, 26, 2), rand(n, 26, 1).abs()
         self.pose, self.betas = rand(n, 72), rand(n, 10)
 
@@ -360,7 +362,7 @@ class Losses:
         rotations = matrices(pose6d)
         vertices = self.body(rotations.reshape(self.n, 24, 3, 3), betas)
         depth = 2 * self.FOCAL / (200 * cam[:, 0])
-        offset = 2 * (self.center - self.center.new_tensor([960, 540])) / (200 * cam[:, :1])
+        offset = 2 * (self.center - self.principal) / (200 * cam[:, :1])
         trans = torch.cat([cam[:, 1:] + offset, depth[:, None]], 1)
         joints = self.body.halpe @ vertices + trans[:, None]
         pixels = self.FOCAL * joints[..., :2] / joints[..., 2:] + self.center[:, None]
@@ -455,6 +457,7 @@ def iteration_case(n, variant):
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = "tf32" in words
     if "channels_last" in words:
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+    torch.backends.cudnn.benchmark = True
     run = torch.compile(model) if "compile" in words else model
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.01, fused=True,
                                   capturable=DEVICE == "cuda")

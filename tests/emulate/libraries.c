@@ -35,7 +35,8 @@ struct CudnnConv {
 
 static bool is_offered(const CudnnConvKey *k) {
     bool fused = k->has_bias || k->has_residual || k->act != ACT_NONE;
-    if (k->half_out) return offered & LIBRARIES_HALF_OUT && !fused;
+    if (k->half_out && !(offered & LIBRARIES_HALF_OUT)) return false;
+    if (k->half_out && !fused) return true;
     if (k->precision == PRECISION_BF16 && !(offered & LIBRARIES_HALF)) return false;
     return (offered & (fused ? LIBRARIES_FUSED : LIBRARIES_PLAIN)) != 0;
 }
@@ -102,7 +103,7 @@ static void add_product(void *context, size_t x, size_t w, size_t y) {
 static double epilogue(const Conv *g, const CudnnConvKey *k, const CudnnConvData *d, size_t i,
                        double sum) {
     if (k->has_bias) sum += get(d->b, i % (size_t)g->co, false);
-    if (k->has_residual) sum += get(d->r, i, false);
+    if (k->has_residual) sum += get(d->r, i, k->half_residual);
     return (double)conv_activate(g, (float)sum);
 }
 
