@@ -27,24 +27,40 @@ static __global__ void update_part(size_t count, UpdateAttr a, const REAL *__res
     }
 }
 
-/* Adds the squares of one part's gradient to the row in force; one block, so that the order is
- * fixed. */
-static __global__ void update_norm(size_t count, bool first, const REAL *__restrict__ g,
-                                   REAL *hyper, int rows, const REAL *__restrict__ cursor) {
-    REAL *squares = hyper + 4 * update_row(cursor, rows) + 3;
-    double sum = 0;
-    for (size_t i = threadIdx.x; i < count; i += SUM_THREADS) sum += (double)g[i] * g[i];
-    sum = sum_block(sum);
-    if (threadIdx.x == 0) *squares = (REAL)(sum + (first ? 0 : (double)*squares));
+/* The squares of one part's gradient, into the row in force: overwritten by the first part, added
+ * to by the others. */
+struct Squares {
+    typedef double Value;
+    const REAL *g;
+    REAL *hyper;
+    int rows;
+    const REAL *cursor;
+    bool first;
+
+    __device__ double term(unsigned at, unsigned) const { return (double)g[at] * (double)g[at]; }
+    __device__ void put(unsigned, double sum) const {
+        REAL *squares = hyper + 4 * update_row(cursor, rows) + 3;
+        *squares = (REAL)(sum + (first ? 0 : (double)*squares));
+    }
+};
+
+static void sum_squares(const Call *c, const REAL *g, size_t size, bool first) {
+    const Shape all = {1, 1, 1, (int)cuda_small(size)}, one = {1, 1, 1, 1};
+    Broadcast w = broadcast_make(all, 1, &one);
+    Squares job = {g, cuda_data(&c->in[4]), c->in[4].shape.n, cuda_data(&c->in[5]), first};
+    sum_launch(&w, 0, job);
 }
 
 void CUDA(update_forward)(const Call *c) {
     const UpdateAttr *a = (const UpdateAttr *)c->attr;
     REAL *w = cuda_data(&c->in[0]), *g = cuda_data(&c->in[1]);
     REAL *m = cuda_data(&c->in[2]), *v = cuda_data(&c->in[3]);
-    for (int r = 0; r < a->ranges && a->clip > 0; r++)
-        LAUNCH(update_norm, 1, SUM_THREADS, 0, a->range[r].size, r == 0, g + a->range[r].offset,
-               cuda_data(&c->in[4]), c->in[4].shape.n, cuda_data(&c->in[5]));
+    bool first = true;
+    for (int r = 0; r < a->ranges && a->clip > 0; r++) {
+        if (!a->range[r].size) continue;
+        sum_squares(c, g + a->range[r].offset, a->range[r].size, first);
+        first = false;
+    }
     for (int r = 0; r < a->ranges; r++) {
         size_t at = a->range[r].offset, size = a->range[r].size;
         Slabs part = {w + at, m ? m + at : NULL, v ? v + at : NULL, g + at};

@@ -1,7 +1,8 @@
 /* Every own kernel of backend `cuda` on the host (emulate/emulate.h): the rows of cases_nn.def and
  * cases_math.def, proven by opcheck.h, without a complaint of the emulator.  What cuDNN and cuBLAS
  * do needs a device: conv and matmul run the own kernels they have for shapes without an engine,
- * and then around stand-ins of the libraries (emulate/libraries.h). */
+ * and then around stand-ins of the libraries (emulate/libraries.h).  `test_emulated "conv*"` runs
+ * the tests of such names. */
 #include "tests/emulate/backend.h"
 #include "tests/emulate/emulate.h"
 #include "tests/emulate/libraries.h"
@@ -167,9 +168,10 @@ static void kernels_were_launched(void **state) {
     assert_true(emulate_launches() > 0);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     static const struct CMUnitTest plans[] = {cmocka_unit_test(folds_run_together),
                                               cmocka_unit_test(halves_follow_the_cpu)};
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
     int failed = cmocka_run_group_tests(plans, NULL, NULL);
     return failed + opcases_run("emulated", op_is_proven, kernels_were_launched);
 }
