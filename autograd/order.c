@@ -57,14 +57,9 @@ static void add_call(const Finder *f, Touched *t, const Step *s) {
     }
 }
 
-static int last_together(const StepList *list, int i) {
-    while (list->step[i].call.next) i++;
-    return i;
-}
-
 static void find_touched(const Finder *f, int i) {
     const Step *s = &f->list->step[i];
-    int last = last_together(f->list, i), most = 2 * (OP_MAX_IN + OP_MAX_OUT) * (last - i + 1);
+    int last = step_last_together(f->list, i), most = 2 * (OP_MAX_IN + OP_MAX_OUT) * (last - i + 1);
     Touched *t = &f->touched[i];
     t->range = arena_alloc(f->arena, (size_t)most * sizeof *t->range);
     t->keeps = keeps_numbers(s->node.op) ? s->node.op : OP_COUNT;
@@ -122,7 +117,7 @@ static void find_waits(const Finder *f, int i, int *wait) {
     for (int k = i - 1; k >= 0; k--)
         if (!waits_for(f, i, k) && f->touched[k].range && disturbs(&f->touched[i], &f->touched[k]))
             add_wait(f, i, k, wait);
-    if (f->list->step[i].call.state || f->list->step[i].call.workspace_size) take_lane(f, i, wait);
+    if (f->list->step[i].call.workspace_size) take_lane(f, i, wait);
     int *kept = arena_alloc(f->arena, (size_t)(o->waits + 1) * sizeof *kept);
     memcpy(kept, wait, (size_t)o->waits * sizeof *kept);
     o->wait = kept;
@@ -140,7 +135,7 @@ OrderStep *order_find(const StepList *list, size_t real_size, int lanes, Arena *
     CHECK(f.before && latest && wait, "out of memory");
     for (int lane = 0; lane < lanes; lane++) latest[lane] = -1;
     f.latest = latest;
-    for (int i = 0; i < list->count; i = last_together(list, i) + 1) {
+    for (int i = 0; i < list->count; i = step_last_together(list, i) + 1) {
         find_touched(&f, i);
         find_waits(&f, i, wait);
     }

@@ -149,20 +149,16 @@ static void link_steps(Plan *plan) {
     }
 }
 
-static int last_together(const Plan *plan, int i) {
-    while (plan->list.step[i].call.next) i++;
-    return i;
-}
-
 static void find_lifetimes(Plan *plan) {
     const Graph *g = plan->graph;
     int tensors = graph_tensors(g);
     for (int i = 0; i < plan->list.count; i++) {
         Place place[STEP_PLACES];
         int count = step_places(g, &plan->list.step[i], place);
+        int last = step_last_together(&plan->list, i);
         for (int k = 0; k < count; k++) {
             touch(plan, &place[k], i);
-            touch(plan, &place[k], last_together(plan, i));
+            touch(plan, &place[k], last);
         }
     }
     for (int t = 0; t < tensors; t++)
@@ -431,7 +427,7 @@ static void run_steps(const Plan *plan) {
             run_chain(plan, s->chain), i = s->chain->last;
         else
             run_or_time(plan, s);
-        i = last_together(plan, i);
+        i = step_last_together(&plan->list, i);
     }
 }
 
@@ -441,7 +437,7 @@ static void capture_steps(const Plan *plan) {
     size_t room = (size_t)plan->list.count + 1;
     int *mark = malloc(room * sizeof *mark), *wait = malloc(room * sizeof *wait);
     CHECK(mark && wait, "out of memory");
-    for (int i = 0; i < plan->list.count; i = last_together(plan, i) + 1) {
+    for (int i = 0; i < plan->list.count; i = step_last_together(&plan->list, i) + 1) {
         const OrderStep *o = &plan->order[i];
         for (int k = 0; k < o->waits; k++) wait[k] = mark[o->wait[k]];
         b->capture_wait(wait, o->waits);

@@ -331,6 +331,11 @@ StepList step_list(Graph *g, const Backend *backend, const PlanOptions *options,
     return m.list;
 }
 
+int step_last_together(const StepList *list, int i) {
+    while (list->step[i].call.next) i++;
+    return i;
+}
+
 int step_places(const Graph *g, Step *step, Place *out) {
     int count = 0, gradients = graph_tensors(g);
     Call *c = &step->call;

@@ -42,6 +42,9 @@ typedef struct {
  * folds together, those of parameters come first and their gradients last. */
 StepList step_list(Graph *g, const Backend *backend, const PlanOptions *options, Arena *arena);
 
+/* The last of the steps that run with step i, behind it in the list; i where there are none. */
+int step_last_together(const StepList *list, int i);
+
 /* The tensors of a step's call that need an address, with their slots. */
 typedef struct {
     Tensor *tensor; /* inside the call */

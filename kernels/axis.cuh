@@ -1,4 +1,4 @@
-/* Rows of numbers that move: what concat, slice and reshape are made of (axis.h on the device). */
+/* Rows of numbers that move: what concat and slice are made of (axis.h on the device). */
 #ifndef KERNELS_AXIS_CUH
 #define KERNELS_AXIS_CUH
 

@@ -29,15 +29,6 @@ static __global__ void finish(size_t count, Conv g, Stored sum, const REAL *__re
     }
 }
 
-/* Numbers that were made apart, or are read in another form, to where they belong. */
-template <int N> static __global__ void move(size_t count, Stored from, Stored to, bool add) {
-    EACH(i, count) stored_put<N>(to, i, stored_load<N>(from, i), add);
-}
-
-static void move_numbers(size_t count, Stored from, Stored to, bool add) {
-    LAUNCH_PACKS(stored_fours(count, from, to), move, count, from, to, add);
-}
-
 /* A pass over a gradient: dz = dy * act'(z), which is the residual's gradient as well, and the
  * bias's as sums of shares of the pixels. */
 typedef struct {
@@ -297,7 +288,7 @@ static Pass find_engine(const CudnnConvKey *key, const CudnnConvKey *fused, Prec
     Pass p = {};
     for (int i = 0; i < ways; i++) {
         CudnnConvKey wish = way[i].fused ? *fused : *key;
-        if (way[i].half != (precision == PRECISION_BF16) && way[i].half) continue;
+        if (way[i].half && precision != PRECISION_BF16) continue;
         wish.precision = way[i].half                   ? PRECISION_BF16
                          : precision == PRECISION_BF16 ? PRECISION_TF32
                                                        : precision;
@@ -496,7 +487,7 @@ static Run run_of(const Call *c) {
 static void *as_read(const Run *r, const Pass *p, Stored from, size_t count, size_t part) {
     if (from.half == p->half_in) return from.data;
     Stored to = stored_make(r->work + part, p->half_in);
-    move_numbers(count, from, to, false);
+    stored_move(count, from, to, false);
     return to.data;
 }
 
@@ -546,7 +537,7 @@ static void engine_gradient(const Run *r, const Pass *p, const PassParts *part, 
     *place = there ? to.data : r->work + part->made;
     data->workspace = r->work + part->library;
     cudnn_conv_run(p->conv, data);
-    if (!there) move_numbers(count, stored_make(*place, p->half_out), to, add);
+    if (!there) stored_move(count, stored_make(*place, p->half_out), to, add);
 }
 
 static void inputs_gradient(const Run *r) {
@@ -602,7 +593,7 @@ static void activation_gradient(Run *r, Stored value) {
     if (s.dz.data || s.dr.data || s.sums) r->shares = run_slopes(&s);
     if (reads_form(&r->state->inputs, !half) || reads_form(&r->state->weights, !half)) {
         r->dz_other = stored_make(r->work + part->dz_other, !half);
-        move_numbers(conv_size(&r->g), r->dz, r->dz_other, false);
+        stored_move(conv_size(&r->g), r->dz, r->dz_other, false);
     }
 }
 

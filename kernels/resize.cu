@@ -86,11 +86,6 @@ static __global__ void resize_gradients(size_t count, Resize r, Stored dy, Store
     }
 }
 
-template <int N>
-static __global__ void residual_gradients(size_t count, Stored dy, Stored dr, bool add) {
-    EACH(i, count) stored_put<N>(dr, i, stored_load<N>(dy, i), add);
-}
-
 void CUDA(resize_forward)(const Call *c) {
     Resize r = describe(c, c->in[0].shape, c->out[0].shape);
     Stored x = stored_of(&c->in[0]), residual = stored_of(&c->in[1]), y = stored_of(&c->out[0]);
@@ -102,9 +97,7 @@ void CUDA(resize_backward)(const Call *c) {
     Resize r = describe(c, c->in[0].shape, c->dout[0].shape);
     Stored dy = stored_of(&c->dout[0]), dx = stored_of(&c->din[0]), dr = stored_of(&c->din[1]);
     unsigned inputs = cuda_small(shape_size(c->in[0].shape));
-    unsigned outputs = cuda_small(shape_size(c->dout[0].shape));
     if (dx.data)
         LAUNCH_PACKS(stored_fours(r.c, dy, dx), resize_gradients, inputs, r, dy, dx, c->add[0]);
-    if (dr.data)
-        LAUNCH_PACKS(stored_fours(r.c, dy, dr), residual_gradients, outputs, dy, dr, c->add[1]);
+    if (dr.data) stored_move(shape_size(c->dout[0].shape), dy, dr, c->add[1]);
 }

@@ -98,4 +98,14 @@ static inline bool stored_fours(size_t run, Stored a, Stored b = {}, Stored c = 
            stored_aligned(d);
 }
 
+template <int N>
+static __global__ void stored_copy(size_t count, Stored from, Stored to, bool add) {
+    EACH(i, count) stored_put<N>(to, i, stored_load<N>(from, i), add);
+}
+
+/* count numbers to another place, in the form they have there, or added to what is there. */
+static inline void stored_move(size_t count, Stored from, Stored to, bool add) {
+    LAUNCH_PACKS(stored_fours(count, from, to), stored_copy, count, from, to, add);
+}
+
 #endif
