@@ -141,19 +141,8 @@ static Status read_box(const json_t *box, Person *p) {
 }
 
 static Status box_of_keypoints(Person *p) {
-    float low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
-    for (int i = 0; i < CROWD_KEYPOINTS; i++)
-        for (int k = 0; p->keypoints[i][2] > 0 && k < 2; k++) {
-            low[k] = fminf(low[k], p->keypoints[i][k]);
-            high[k] = fmaxf(high[k], p->keypoints[i][k]);
-        }
-    if (!(high[0] > low[0] && high[1] > low[1]))
-        return fail(ERR_INPUT, "no bbox, and its keypoints span none");
-    for (int k = 0; k < 2; k++) {
-        float margin = 0.1f * (high[k] - low[k]);
-        p->box[k] = low[k] - margin, p->box[2 + k] = high[k] + margin;
-    }
-    return OK;
+    if (crowd_box_of_keypoints(p)) return OK;
+    return fail(ERR_INPUT, "no bbox, and its keypoints span none");
 }
 
 static Status read_person(const json_t *item, CocoContent content, int index, Person *p) {

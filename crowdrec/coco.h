@@ -26,7 +26,7 @@ typedef enum { COCO_BOXES, COCO_KEYPOINTS } CocoContent;
 typedef struct Coco Coco;
 
 /* content: what each entry must bring.  An entry with keypoints and without a box gets the box of
- * its keypoints, grown by a tenth on each side.  ERR_INPUT names the entry. */
+ * its keypoints (crowd_box_of_keypoints).  ERR_INPUT names the entry. */
 Status coco_open(const char *path, CocoContent content, Coco **out);
 void coco_close(Coco *coco); /* NULL is allowed */
 

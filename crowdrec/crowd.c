@@ -38,6 +38,20 @@ void crowd_filter(Crowd *crowd, bool (*keep)(const Person *, void *), void *cont
     crowd->count = kept;
 }
 
+bool crowd_box_of_keypoints(Person *p) {
+    const float MARGIN = 0.035f; /* what hands, feet and hair need beyond their keypoints */
+    float low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
+    for (int i = 0; i < CROWD_KEYPOINTS; i++)
+        for (int k = 0; p->keypoints[i][2] > 0 && k < 2; k++) {
+            low[k] = fminf(low[k], p->keypoints[i][k]);
+            high[k] = fmaxf(high[k], p->keypoints[i][k]);
+        }
+    if (!(high[0] > low[0] && high[1] > low[1])) return false;
+    float margin = MARGIN * fmaxf(high[0] - low[0], high[1] - low[1]);
+    for (int k = 0; k < 2; k++) p->box[k] = low[k] - margin, p->box[2 + k] = high[k] + margin;
+    return true;
+}
+
 double crowd_confidence(const Person *p) {
     double sum = 0;
     for (int j = 0; j < COCO17_COUNT; j++) sum += (double)p->keypoints[j][2];

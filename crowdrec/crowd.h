@@ -69,6 +69,10 @@ int crowd_count(const Crowd *crowd, unsigned flags);
 /* Drops every person for which keep is false, order kept. */
 void crowd_filter(Crowd *crowd, bool (*keep)(const Person *, void *), void *context);
 
+/* Makes the box that of the keypoints with a confidence above 0, grown on each side by 3.5 % of its
+ * longer side; false, and the box as it was, where they span none. */
+bool crowd_box_of_keypoints(Person *p);
+
 /* Mean confidence of COCO's 17 keypoints. */
 double crowd_confidence(const Person *p);
 

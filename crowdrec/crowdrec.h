@@ -133,6 +133,7 @@ typedef struct {
     int flip;                   /* not 0: 2D pose also looks at the mirrored crop */
     double pose_nms;  /* similarity (OKS) of 2D poses above which the weaker person goes, 0: none */
     double pose_conf; /* least mean confidence of a person's 2D keypoints, 0: any */
+    int pose_boxes;   /* not 0: boxes are made anew of the 2D keypoints */
 
     double focal_px, fov;   /* pixels; horizontal degrees; at most one of these three */
     const char *intrinsics; /* JSON, npy or npz with a 3x3 matrix; default: image diagonal */
@@ -142,6 +143,7 @@ typedef struct {
     int group;                      /* people refined together, 0: 50; -1: all */
     double rate;                    /* learning rate, 0: 1e-5 */
     double crowd_weight;            /* of the term that draws the crowd to one ground, 0: 0.001 */
+    double betas_weight;            /* of the term that keeps bodies' shapes, 0: 0.001 */
     double time_limit;              /* seconds of refinement for each photo, 0: none */
     size_t max_mem;                 /* bytes for activations, 0: three quarters of what is free */
     int profile;                    /* not 0: the log ends with what refinement's steps cost */

@@ -230,6 +230,8 @@ static Status find_keypoints(Job *job) {
     TRY(pose2d_run(job->pipeline->pose, &job->image, job->crowd));
     TRY(check_finite(job->crowd, "pose"));
     posenms_run(job->crowd, &(PoseNms){.overlap = o->pose_nms, .confidence = o->pose_conf});
+    for (int i = 0; o->pose_boxes && i < job->crowd->count; i++)
+        crowd_box_of_keypoints(&job->crowd->person[i]);
     return OK;
 }
 
@@ -272,6 +274,7 @@ static Status refine(Job *job) {
                              .group = o->group,
                              .rate = o->rate,
                              .crowd = o->crowd_weight,
+                             .betas = o->betas_weight,
                              .time_limit = o->time_limit,
                              .max_mem = o->max_mem,
                              .profile = p->profile,

@@ -155,7 +155,8 @@ enum { SKIN_JOINTS = 64 };
  * because a regressed vertex is linear in (1, betas, pose feature). rotations, betas, joint
  * template, joint shapedirs as above, constant [1,k,j,4] (template part of P_kj, c_kj), shape part
  * [1,k,3*j,b], pose part [1,k,3*j,9*(j-1)] or absent (row j*3+axis) -> [n,1,k,3]. A row r of a
- * regressor (1 x v) gives P_kj = sum_v r_v w_vj v_posed_v, c_kj = sum_v r_v w_vj. */
+ * regressor (1 x v) gives P_kj = sum_v r_v w_vj v_posed_v, c_kj = sum_v r_v w_vj.  A point whose
+ * four constants are 0 takes no part: few of the chain's joints move any one. */
 typedef struct {
     int8_t parent[SKIN_JOINTS]; /* -1 for the root; parents come before children */
 } SkinAttr;

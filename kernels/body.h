@@ -106,44 +106,47 @@ static inline void body_end(const Body *b, const Call *c, Lane *parts, int count
     }
 }
 
-/* y += rows [count][n] times x; count is a constant, so that the sums become registers. */
-VECTOR_INLINE void body_rows(const REAL *rows, size_t n, size_t count, const Lane *x, Lane *y) {
+/* y [count][3] += three rows [n] of each point times x; count is a constant, so that the sums
+ * become registers. */
+VECTOR_INLINE void body_rows(const REAL *rows, size_t n, const size_t *point, size_t count,
+                             const Lane *x, Lane *y) {
+    const REAL *row[3 * BODY_GROUP];
     Lane sum[3 * BODY_GROUP];
-    for (size_t r = 0; r < count; r++) sum[r] = y[r];
+    for (size_t r = 0; r < 3 * count; r++) row[r] = rows + (3 * point[r / 3] + r % 3) * n;
+    for (size_t r = 0; r < 3 * count; r++) sum[r] = y[r];
     for (size_t k = 0; k < n; k++)
-        for (size_t r = 0; r < count; r++) sum[r] += rows[r * n + k] * x[k];
-    for (size_t r = 0; r < count; r++) y[r] = sum[r];
+        for (size_t r = 0; r < 3 * count; r++) sum[r] += row[r][k] * x[k];
+    for (size_t r = 0; r < 3 * count; r++) y[r] = sum[r];
 }
 
-/* dx += rows [count][n] transposed times dy. */
-VECTOR_INLINE void body_rows_back(const REAL *rows, size_t n, size_t count, const Lane *dy,
-                                  Lane *dx) {
+/* dx += the same rows transposed times dy. */
+VECTOR_INLINE void body_rows_back(const REAL *rows, size_t n, const size_t *point, size_t count,
+                                  const Lane *dy, Lane *dx) {
+    const REAL *row[3 * BODY_GROUP];
     Lane d[3 * BODY_GROUP];
-    for (size_t r = 0; r < count; r++) d[r] = dy[r];
+    for (size_t r = 0; r < 3 * count; r++) row[r] = rows + (3 * point[r / 3] + r % 3) * n;
+    for (size_t r = 0; r < 3 * count; r++) d[r] = dy[r];
     for (size_t k = 0; k < n; k++) {
         Lane sum = dx[k];
-        for (size_t r = 0; r < count; r++) sum += rows[r * n + k] * d[r];
+        for (size_t r = 0; r < 3 * count; r++) sum += row[r][k] * d[r];
         dx[k] = sum;
     }
 }
 
-/* Points i .. i+count-1, at most BODY_GROUP: y [count][3]. */
-VECTOR_INLINE void body_points(const BodyPoints *p, size_t i, size_t count, const Lane *block,
-                               Lane *y) {
+/* At most BODY_GROUP points: y [count][3]. */
+VECTOR_INLINE void body_points(const BodyPoints *p, const size_t *point, size_t count,
+                               const Lane *block, Lane *y) {
     for (size_t k = 0; k < 3 * count; k++)
-        y[k] = (Lane){0} + p->base[p->stride * (i + k / 3) + k % 3];
-    body_rows(p->shape + 3 * p->betas * i, p->betas, 3 * count, block, y);
-    if (p->features)
-        body_rows(p->pose + 3 * p->features * i, p->features, 3 * count, block + p->betas, y);
+        y[k] = (Lane){0} + p->base[p->stride * point[k / 3] + k % 3];
+    body_rows(p->shape, p->betas, point, count, block, y);
+    if (p->features) body_rows(p->pose, p->features, point, count, block + p->betas, y);
 }
 
 /* Adds to the gradient of betas and feature. */
-VECTOR_INLINE void body_points_back(const BodyPoints *p, size_t i, size_t count, const Lane *dy,
-                                    Lane *gradient) {
-    body_rows_back(p->shape + 3 * p->betas * i, p->betas, 3 * count, dy, gradient);
-    if (p->features)
-        body_rows_back(p->pose + 3 * p->features * i, p->features, 3 * count, dy,
-                       gradient + p->betas);
+VECTOR_INLINE void body_points_back(const BodyPoints *p, const size_t *point, size_t count,
+                                    const Lane *dy, Lane *gradient) {
+    body_rows_back(p->shape, p->betas, point, count, dy, gradient);
+    if (p->features) body_rows_back(p->pose, p->features, point, count, dy, gradient + p->betas);
 }
 
 /* out = A x + s * scale for a matrix of 12 Lanes. */

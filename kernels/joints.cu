@@ -54,6 +54,7 @@ static __global__ void __launch_bounds__(THREADS)
         for (int j = 0; j < b.joints; j++) {
             const REAL *matrix = numbers + b.matrices + 12 * j;
             size_t point = (size_t)k * (size_t)b.joints + (size_t)j;
+            if (!person_uses(&b.points, point)) continue;
             REAL p[3], moved[3];
             warp_point(&b, point, numbers, p);
             geom_apply(matrix, p, moved);
@@ -74,6 +75,7 @@ static __device__ void matrices_back(const Body *b, int count, const REAL *numbe
         REAL sum = 0;
         for (int k = 0; k < count; k++) {
             size_t point = (size_t)k * (size_t)b->joints + (size_t)j;
+            if (!person_uses(&b->points, point)) continue;
             REAL p[3], x;
             warp_point(b, point, numbers, p);
             x = lane >= 9 ? constant(b, point) : lane % 3 == 0 ? p[0] : lane % 3 == 1 ? p[1] : p[2];
@@ -92,7 +94,9 @@ static __device__ REAL number_back(const Body *b, int x, int first, int end, con
     REAL sum = 0;
     for (int k = first; k < end; k++)
         for (int j = 0; j < b->joints; j++) {
-            const REAL *rows = column + 3 * n * ((size_t)k * (size_t)b->joints + (size_t)j);
+            size_t point = (size_t)k * (size_t)b->joints + (size_t)j;
+            if (!person_uses(&b->points, point)) continue;
+            const REAL *rows = column + 3 * n * point;
             REAL dp[3];
             geom_apply_transposed(matrices + 12 * j, d + 3 * k, dp);
             sum += rows[0] * dp[0] + rows[n] * dp[1] + rows[2 * n] * dp[2];

@@ -69,6 +69,12 @@ INLINE REAL person_rest(const Body *b, const REAL *beta, int i) {
 /* Number k of the pose feature from a person's rotations. */
 INLINE REAL person_feature(const REAL *R, int k) { return R[9 + k] - (k % 9 % 4 == 0 ? 1 : 0); }
 
+/* Whether point p of the joints op takes part. */
+INLINE bool person_uses(const BodyPoints *points, size_t p) {
+    const REAL *c = points->base + points->stride * p;
+    return c[0] != 0 || c[1] != 0 || c[2] != 0 || c[3] != 0;
+}
+
 /* The matrix of a joint: A and s. */
 INLINE void person_matrix(const REAL *A, const REAL *J, const REAL *t, REAL *matrix) {
     REAL rest[3];

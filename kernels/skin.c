@@ -31,13 +31,20 @@ VECTOR_INLINE void blend(const Body *b, const REAL *weights, const Lane *block, 
             for (int i = 0; i < 12; i++) m[i] += weights[j] * matrix[i];
 }
 
+/* Vertices first .. first+count-1. */
+VECTOR_INLINE void number(size_t first, size_t count, size_t *vertex) {
+    for (size_t q = 0; q < count; q++) vertex[q] = first + q;
+}
+
 VECTOR_INLINE void vertices(const Mesh *mesh, int k, size_t first, size_t count, REAL *out) {
     const Body *b = mesh->b;
     const Lane *block = mesh->blocks + (size_t)k * (size_t)b->size;
     Lane rest[3 * BODY_GROUP], posed[3], m[12];
-    body_points(mesh->points, first, count, block, rest);
+    size_t vertex[BODY_GROUP];
+    number(first, count, vertex);
+    body_points(mesh->points, vertex, count, block, rest);
     for (size_t q = 0; q < count; q++) {
-        size_t v = first + q;
+        size_t v = vertex[q];
         blend(b, mesh->weights + (size_t)b->joints * v, block, m);
         body_transform(m, rest + 3 * q, 1, posed);
         body_store(b, k, posed, out + 3 * v, 3 * mesh->count);
@@ -56,17 +63,19 @@ VECTOR_INLINE void vertices_back(const Mesh *mesh, int k, size_t first, size_t c
     const Body *b = mesh->b;
     const Lane *block = mesh->blocks + (size_t)k * (size_t)b->size;
     Lane d[3], rest[3 * BODY_GROUP], drest[3 * BODY_GROUP], m[12];
-    body_points(mesh->points, first, count, block, rest);
+    size_t vertex[BODY_GROUP];
+    number(first, count, vertex);
+    body_points(mesh->points, vertex, count, block, rest);
     for (size_t q = 0; q < count; q++) {
-        const REAL *weights = mesh->weights + (size_t)b->joints * (first + q);
+        const REAL *weights = mesh->weights + (size_t)b->joints * vertex[q];
         Lane *dmatrix = gradient + b->matrices;
-        body_load(b, k, dout + 3 * (first + q), 3 * mesh->count, d);
+        body_load(b, k, dout + 3 * vertex[q], 3 * mesh->count, d);
         blend(b, weights, block, m);
         body_transform_back(m, d, drest + 3 * q);
         for (int j = 0; j < b->joints; j++, dmatrix += 12)
             if (weights[j] != 0) body_matrix_back(weights[j], d, rest + 3 * q, 1, dmatrix);
     }
-    body_points_back(mesh->points, first, count, drest, gradient);
+    body_points_back(mesh->points, vertex, count, drest, gradient);
 }
 
 static void piece_back(const Mesh *mesh, int k, size_t first, size_t end, const REAL *dout,

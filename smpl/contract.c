@@ -20,7 +20,21 @@ typedef struct {
     double constant[BODY_JOINTS][4];
     double shape[BODY_JOINTS][3 * BODY_BETAS];
     double pose[BODY_JOINTS][3 * BODY_FEATURES];
+    bool moves[BODY_JOINTS]; /* some of the row's vertices */
 } RowSums;
+
+/* Far below what a float adds to anything, and not 0. */
+static const double NEXT_TO_NOTHING = 1e-30;
+
+/* The joints op leaves points out whose constants are all 0 (attr.h).  Of a joint that moves
+ * vertices they are that only where its shares cancel out, and its betas and pose still count. */
+static void keep_moving(RowSums *s) {
+    for (int j = 0; j < BODY_JOINTS; j++) {
+        const double *c = s->constant[j];
+        bool zero = c[0] == 0 && c[1] == 0 && c[2] == 0 && c[3] == 0;
+        if (s->moves[j] && zero) s->constant[j][3] = NEXT_TO_NOTHING;
+    }
+}
 
 static void sum_row(const Body *b, const float *row, RowSums *s) {
     for (size_t v = 0; v < (size_t)b->vertices; v++) {
@@ -28,6 +42,7 @@ static void sum_row(const Body *b, const float *row, RowSums *s) {
         for (int j = 0; j < BODY_JOINTS; j++) {
             double share = (double)row[v] * (double)b->weights[v * BODY_JOINTS + (size_t)j];
             if (share == 0) continue;
+            s->moves[j] = true;
             accumulate(s->constant[j], share, b->v_template + 3 * v, 3);
             s->constant[j][3] += share;
             accumulate(s->shape[j], share, b->shapedirs + v * 3 * BODY_BETAS, 3 * BODY_BETAS);
@@ -36,6 +51,7 @@ static void sum_row(const Body *b, const float *row, RowSums *s) {
                            3 * BODY_FEATURES);
         }
     }
+    keep_moving(s);
 }
 
 BodyTables contract_regressor(const Body *body, Arena *arena, const float *regressor, int rows) {

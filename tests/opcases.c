@@ -52,6 +52,11 @@ static double weight_value(uint64_t stream, size_t i) {
     return 0.25 + 0.2 * (double)rng_signed(stream, i);
 }
 
+/* Constants of points in fours, of which every third point has none. */
+static double scarce_value(uint64_t stream, size_t i) {
+    return i / 4 % 3 == 1 ? 0 : (double)rng_signed(stream, i);
+}
+
 /* Decoded rows of 5 + 3 columns: boxes that overlap, scores with ties. */
 static double detection_value(uint64_t stream, size_t i) {
     double u = (double)rng_uniform(stream, i);

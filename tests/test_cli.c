@@ -459,13 +459,41 @@ static void test_threads(void **state) {
     for (int i = 0; i < 2; i++) file_release(&bytes[i]);
 }
 
+/* The boxes of a keypoints.json are those of its keypoints, a little larger. */
+static void check_pose_boxes(const char *folder, size_t people) {
+    json_t *root = read_json(folder, "keypoints.json");
+    const json_t *list = json_object_get(root, "annotations");
+    assert_int_equal(json_array_size(list), people);
+    for (size_t i = 0; i < people; i++) {
+        const json_t *person = json_array_get(list, i), *box = json_object_get(person, "bbox"),
+                     *keypoints = json_object_get(person, "keypoints");
+        double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
+        for (size_t j = 0; j < json_array_size(keypoints); j++) {
+            bool sure = json_number_value(json_array_get(keypoints, j / 3 * 3 + 2)) > 0;
+            if (j % 3 == 2 || !sure) continue;
+            double x = json_number_value(json_array_get(keypoints, j));
+            low[j % 3] = fmin(low[j % 3], x), high[j % 3] = fmax(high[j % 3], x);
+        }
+        double margin = 0.035 * fmax(high[0] - low[0], high[1] - low[1]);
+        for (size_t k = 0; k < 2; k++) {
+            double at = json_number_value(json_array_get(box, k)),
+                   size = json_number_value(json_array_get(box, 2 + k));
+            assert_true(fabs(at - (low[k] - margin)) < 1e-3);
+            assert_true(fabs(size - (high[k] - low[k] + 2 * margin)) < 2e-3);
+        }
+    }
+    json_decref(root);
+}
+
 static void test_stages_chain(void **state) {
     (void)state;
     const char *photo = in_folder("photo.png"), *body = in_folder("body.npz");
     const char *posed = in_folder("posed"), *whole = in_folder("chained");
-    const Process *p = process_run("pose %s -o %s --pose rule:fastpose_res50_halpe26:1 --boxes %s",
+    const Process *p = process_run("pose %s -o %s --pose rule:fastpose_res50_halpe26:1 --boxes %s"
+                                   " --pose-boxes",
                                    photo, posed, in_folder("boxes.json"));
     if (p->status) fail_msg("pose: %s", p->err);
+    check_pose_boxes(posed, 2);
     p = process_run("run %s -o %s --keypoints %s/keypoints.json --mesh " MESH
                     " --body %s --no-refine --fov 60",
                     photo, whole, posed, body);

@@ -428,6 +428,29 @@ static void running_ahead_changes_nothing(void **state) {
     regress_close(regressor);
 }
 
+/* The released recipe draws betas to zero, so that all its terms count from the first step on. */
+static void weights_can_be_told(void **state) {
+    (void)state;
+    RegressOptions r = {.backend = support_backend(), .mesh = "rule:cliff_res50:1"};
+    r.body = support_fixture("fixtures_body/smpl/body_stored.npz");
+    Regressor *regressor;
+    Image photo;
+    if (regress_open(&r, &regressor) != OK || image_new(320, 240, &photo) != OK)
+        fail_msg("%s", error_reason());
+    RefineOptions o = {.recipe = refine_recipe("released"), .rate = 1e-6, .iterations = 1};
+    o.max_iterations = 1;
+    RefineStep own = refined(regressor, &photo, o).step[0];
+    const LossWeights *w = refine_recipe_weights(o.recipe);
+    o.crowd = 3 * w->crowd, o.betas = 20 * w->betas;
+    RefineStep told = refined(regressor, &photo, o).step[0];
+    assert_true(own.crowd > 0 && own.betas > 0);
+    assert_true(fabs(told.crowd / own.crowd - 3) < 1e-5);
+    assert_true(fabs(told.betas / own.betas - 20) < 1e-4);
+    assert_true(told.keypoints == own.keypoints && told.pose == own.pose);
+    image_free(&photo);
+    regress_close(regressor);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trajectory_matches_reference),
@@ -435,6 +458,7 @@ int main(void) {
         cmocka_unit_test(two_passes_are_exact),
         cmocka_unit_test(refused_memory_makes_smaller_passes),
         cmocka_unit_test(running_ahead_changes_nothing),
+        cmocka_unit_test(weights_can_be_told),
     };
     return cmocka_run_group_tests_name("refine", tests, NULL, NULL);
 }

@@ -83,6 +83,8 @@ static const Option option[] = {
      "nobody is."},
     {"--pose-conf", 0, REAL, "X", AT(run.pose_conf), 0.001, 1, NULL, POSES,
      "Least mean confidence of a person's 2D keypoints.  Default: any."},
+    {"--pose-boxes", 0, FLAG, NULL, AT(run.pose_boxes), 0, 0, NULL, POSES,
+     "Boxes are made anew of the 2D keypoints, for what follows and in the results."},
     {"--focal-px", 0, REAL, "F", AT(run.focal_px), 1, 1e7, NULL, PHOTOS,
      "Focal length in pixels of the photo.  Default: its diagonal."},
     {"--fov", 0, REAL, "DEGREES", AT(run.fov), 1, 179, NULL, PHOTOS,
@@ -102,6 +104,8 @@ static const Option option[] = {
      "Learning rate of the refinement.  Default: 1e-5."},
     {"--crowd-weight", 0, REAL, "X", AT(run.crowd_weight), 1e-12, 1e6, NULL, REFINING,
      "How much the loss counts that the people stand on one ground (lambda 5).  Default: 0.001."},
+    {"--betas-weight", 0, REAL, "X", AT(run.betas_weight), 1e-12, 1e6, NULL, REFINING,
+     "How much the loss counts that bodies keep their shapes (lambda 7).  Default: 0.001."},
     {"--max-mem", 0, SIZE, "SIZE", AT(run.max_mem), 0x1p20, 0x1p50, NULL, REFINING,
      "Memory for activations, such as 800M or 6G; less means more and smaller passes with the "
      "same result.  Default: three quarters of what is free."},

@@ -2,16 +2,11 @@
 
 #include "crowdrec/losses.h"
 #include "nets/net.h"
-#include "smpl/body.h"
-#include "tensor/file.h"
+#include "smpl/procedural.h"
 #include "tensor/rng.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-enum { VERTICES = 6890, FACES = 13776, HALPE = 26, BONES_PER_VERTEX = 4 };
 
 static const size_t ADAMW_NUMBERS = 78893405; /* what learns in the mesh net */
 
@@ -74,61 +69,12 @@ static Status net_case(const Case *c, Work *out) {
     return OK;
 }
 
-static Array array(const char *name, int dims, int64_t a, int64_t b, int64_t c, const void *data) {
-    return (Array){
-        .name = name, .dtype = F32, .dims = dims, .dim = {a, b, c}, .data = (void *)data};
-}
-
-/* Rows of non-negative numbers that sum to 1, `filled` of each row's numbers at spread places. */
-static float *shares(int rows, int size, int filled) {
-    float *values = calloc((size_t)rows * (size_t)size, sizeof *values);
-    CHECK(values, "no memory for %d x %d numbers", rows, size);
-    for (int i = 0; i < rows; i++)
-        for (int k = 0; k < filled; k++)
-            values[(size_t)i * (size_t)size + (size_t)((i + k * (size / filled)) % size)] =
-                1.f / (float)filled;
-    return values;
-}
-
-/* A body of SMPL's size whose numbers mean nothing, through a file as any other body. */
-static Status made_up_body(Body **out) {
-    float parents[2 * BODY_JOINTS], *faces = calloc(3 * FACES, sizeof *faces);
-    CHECK(faces, "no memory for %d faces", FACES);
-    for (int j = 0; j < BODY_JOINTS; j++) {
-        parents[j] = j ? (float)((j - 1) / 2) : -1;
-        parents[BODY_JOINTS + j] = (float)j;
-    }
-    for (int i = 0; i < 3 * FACES; i++) faces[i] = (float)(i % VERTICES);
-    const int v = VERTICES, j = BODY_JOINTS;
-    Array arrays[] = {
-        array("v_template", 2, v, 3, 0, numbers((size_t)v * 3, -1, 1)),
-        array("shapedirs", 3, v, 3, BODY_BETAS, numbers((size_t)v * 30, -0.01f, 0.01f)),
-        array("posedirs", 3, v, 3, BODY_FEATURES, numbers((size_t)v * 621, -0.01f, 0.01f)),
-        array("weights", 2, v, j, 0, shares(v, j, BONES_PER_VERTEX)),
-        array("J_regressor", 2, j, v, 0, shares(j, v, 32)),
-        array("J_regressor_halpe", 2, HALPE, v, 0, shares(HALPE, v, 32)),
-        array("kintree_table", 2, 2, j, 0, parents),
-        array("f", 2, FACES, 3, 0, faces),
-    };
-    const int count = sizeof arrays / sizeof *arrays;
-    char path[] = "/tmp/crowdrec-bench-XXXXXX.npz";
-    int file = mkstemps(path, 4);
-    if (file < 0) return fail(ERR_INPUT, "%s: cannot be made", path);
-    close(file);
-    Status status = file_write_npz(path, arrays, count);
-    if (!status) status = body_load(path, NULL, out);
-    unlink(path);
-    for (int i = 0; i < count; i++)
-        if (arrays[i].data != parents) free(arrays[i].data);
-    return status;
-}
-
 /* All vertices of n people, or the gradient of their Halpe joints' mean for pose and shape. */
 static Status body_case(const Case *c, Work *out) {
     const Backend *b;
     Body *body;
     TRY(cases_open(&b));
-    TRY(made_up_body(&body));
+    TRY(procedural_body(&body));
     Graph *g = graph_new();
     Scope m = {.graph = g};
     Tensor *pose = graph_input(g, "pose", F32, (Shape){c->n, 1, BODY_JOINTS, 9});
@@ -186,7 +132,7 @@ static Status losses_case(const Case *c, Work *out) {
     const Backend *b;
     Body *body;
     TRY(cases_open(&b));
-    TRY(made_up_body(&body));
+    TRY(procedural_body(&body));
     Graph *g = graph_new();
     Scope m = {.graph = g};
     LossPrediction p = {graph_input(g, "pose6d", F32, (Shape){c->n, 1, BODY_JOINTS, 6}),
@@ -213,7 +159,7 @@ static Status iteration_case(const Case *c, Work *out) {
     NetSpec spec;
     Params *params;
     TRY(cases_open(&b));
-    TRY(made_up_body(&body));
+    TRY(procedural_body(&body));
     TRY(net_open(c->net, b, &spec, &params));
     Graph *g = graph_new();
     Scope m = {.graph = g, .params = params};

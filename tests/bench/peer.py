@@ -255,13 +255,13 @@ class FastPose(nn.Module):
         return self.out(self.up(self.layers(F.max_pool2d(self.stem(x), 3, 2, 1))))
 
 
-# SMPL, its 24 joints and 6890 vertices; the numbers do not matter for the time.
+# SMPL's 24 joints and as many vertices as crowdrec's own body has; the numbers do not matter for the time.
 
 
 class Body(nn.Module):
     PARENTS = [-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21]
 
-    def __init__(self, vertices=6890, joints=24, regressed=26):
+    def __init__(self, vertices=6824, joints=24, regressed=26):
         super().__init__()
         shapes = {
             "template": (vertices, 3),
