@@ -144,6 +144,7 @@ typedef struct {
     double rate;                    /* learning rate, 0: 1e-5 */
     double crowd_weight;            /* of the term that draws the crowd to one ground, 0: 0.001 */
     double betas_weight;            /* of the term that keeps bodies' shapes, 0: 0.001 */
+    double pose_weight;             /* of the term that keeps their poses, 0: 5 */
     double time_limit;              /* seconds of refinement for each photo, 0: none */
     size_t max_mem;                 /* bytes for activations, 0: three quarters of what is free */
     int profile;                    /* not 0: the log ends with what refinement's steps cost */

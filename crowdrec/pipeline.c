@@ -275,6 +275,7 @@ static Status refine(Job *job) {
                              .rate = o->rate,
                              .crowd = o->crowd_weight,
                              .betas = o->betas_weight,
+                             .pose = o->pose_weight,
                              .time_limit = o->time_limit,
                              .max_mem = o->max_mem,
                              .profile = p->profile,

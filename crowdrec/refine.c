@@ -258,6 +258,7 @@ Status refine_run(Regressor *regressor, const Image *photo, Crowd *crowd,
     r.weights = r.recipe->weights;
     if (options->crowd > 0) r.weights.crowd = options->crowd;
     if (options->betas > 0) r.weights.betas = options->betas;
+    if (options->pose > 0) r.weights.pose = options->pose;
     *report = (RefineReport){.reason = "nobody to refine"};
     r.index = malloc(((size_t)crowd->count + 1) * sizeof *r.index);
     Group *groups = malloc(((size_t)crowd->count + 1) * sizeof *groups);

@@ -36,7 +36,7 @@ typedef struct {
     int max_iterations;         /* hard cap of the convergence rule, 0: 4 * iterations */
     int group;                  /* people per group, 0: 50; -1: all people jointly */
     double rate;                /* learning rate, 0: 1e-5 */
-    double crowd, betas;        /* weights of these terms, 0: the recipe's (0.001) */
+    double crowd, betas, pose;  /* weights of these terms, 0: the recipe's (0.001, 0.001, 5) */
     double time_limit;          /* seconds for the whole photo, 0: none */
     int ahead; /* iterations that run before their losses are read, 0: about half a second's on a
                   GPU, 1 elsewhere and with a time limit; changes no result */

@@ -98,7 +98,7 @@ static const unsigned ONEDNN_PASS[PASS_COUNT] = {ONEDNN_FORWARD, ONEDNN_INPUT_GR
 
 static bool is_winograd(const Conv *g) {
     return sizeof(REAL) < sizeof(double) && conv_size(g) && g->kh == 3 && g->kw == 3 &&
-           g->stride == 1 && g->pad == 1 && g->dilation == 1 && g->groups == 1;
+           g->stride <= 2 && g->pad == 1 && g->dilation == 1 && g->groups == 1;
 }
 
 static Way own_way(const Conv *g) { return depthwise_is(g) ? BY_DEPTHWISE : BY_LOOPS; }
@@ -155,7 +155,7 @@ static void prepare_by(Call *c, bool backward, const Way way[PASS_COUNT]) {
     Conv g = conv_of(c);
     ConvState *s = calloc(1, sizeof *s);
     CHECK(s, "out of memory");
-    s->winograd = winograd_new(g.n, g.h, g.w, g.ci, g.co, parallel_threads());
+    s->winograd = winograd_new(g.n, g.h, g.w, g.ci, g.co, g.stride, parallel_threads());
     bool want[PASS_COUNT] = {!backward || g.act == ACT_SILU, wanted(c, 0), wanted(c, 1)};
     memcpy(s->way, way, sizeof s->way);
     size_t bytes = prepare_passes(s, &g, c, want, backward ? ACT_NONE : g.act);
@@ -334,7 +334,7 @@ static Way by_measurement(const Conv *g, const Call *c, Way rule, int pass) {
 
 void KERNEL(conv_prepare)(Call *c, bool backward) {
     Conv g = conv_of(c);
-    Winograd winograd = winograd_new(g.n, g.h, g.w, g.ci, g.co, parallel_threads());
+    Winograd winograd = winograd_new(g.n, g.h, g.w, g.ci, g.co, g.stride, parallel_threads());
     bool want[PASS_COUNT] = {!backward || g.act == ACT_SILU, wanted(c, 0), wanted(c, 1)};
     Way way[PASS_COUNT];
     for (int i = 0; i < PASS_COUNT; i++) {

@@ -1,73 +1,22 @@
-/* winotile: F(4x4,3x3) with the points 0, +-a, +-b and infinity, a = 1/sqrt(2), b = sqrt(2).
- *
- * Lagrange's polynomials through the points give B' (x^5 - 2.5 x^3 + x, which is zero at all of
- * them, and its quotients), their denominators and the powers of the points G, the powers of the
- * points alone A.  A two-dimensional transform is the one-dimensional one along both axes.
+/* winotile: F(4x4,3x3).  A two-dimensional transform is the one-dimensional one along both axes; a
+ * transformed number's place is that of its point in 0, a, -a, b, -b, infinity.
  */
-#include "kernels/winotile.h"
+#include "kernels/winopoints.h"
 
-#include "kernels/panel.h"
+enum { WIDE = 6, TAPS = WINOTILE_TAPS };
 
-enum { SIDE = WINOTILE_SIDE, WIDE = 6, TAPS = WINOTILE_TAPS };
-
-static const float A = 0x1.6a09e6p-1f, B = 0x1.6a09e6p0f;
-
-/* The transforms of one dimension.  Their results come one by one or as the two numbers of a pair
- * of points, plus and minus: so a tile can be transformed a row or two at a time, in registers. */
-
-/* B' d, 6 -> 6: number 0 from d, number 5 from d + 1. */
-VECTOR_INLINE Vector input_end(const Vector *d) { return d[0] - 2.5f * d[2] + d[4]; }
-
-/* Numbers 1 and 2, or 3 and 4. */
-VECTOR_INLINE void input_pair(const Vector d[WIDE], int pair, Vector *plus, Vector *minus) {
-    float a = pair ? B : A, b = pair ? A : B;
-    Vector even = d[4] - (pair ? 0.5f : 2) * d[2], odd = a * d[3] - b * d[1];
-    *plus = even + odd, *minus = even - odd;
-}
-
+/* B' d, 6 -> 6. */
 VECTOR_INLINE void input_transform(const Vector d[WIDE], Vector v[WIDE]) {
     v[0] = input_end(d), v[5] = input_end(d + 1);
-    input_pair(d, 0, &v[1], &v[2]);
-    input_pair(d, 1, &v[3], &v[4]);
+    input_pair(d + 1, 0, &v[1], &v[2]);
+    input_pair(d + 1, 1, &v[3], &v[4]);
 }
 
 /* A y, 4 -> 6, of which numbers 0 and 5 are y[0] and y[3]. */
-VECTOR_INLINE void gradient_pair(const Vector y[SIDE], int pair, Vector *plus, Vector *minus) {
-    float a = pair ? B : A, b = pair ? 2 : 0.5f;
-    Vector even = y[0] + b * y[2], odd = a * y[1] + a * b * y[3];
-    *plus = even + odd, *minus = even - odd;
-}
-
 VECTOR_INLINE void gradient_transform(const Vector y[SIDE], Vector v[WIDE]) {
     v[0] = y[0], v[5] = y[3];
     gradient_pair(y, 0, &v[1], &v[2]);
     gradient_pair(y, 1, &v[3], &v[4]);
-}
-
-/* A' m, 6 -> 4: numbers 0 and 2, or 1 and 3. */
-VECTOR_INLINE void output_pair(const Vector m[WIDE], int odd, Vector *first, Vector *second) {
-    if (odd) {
-        Vector difference = m[1] - m[2], difference2 = m[3] - m[4];
-        *first = A * difference + B * difference2;
-        *second = A * 0.5f * difference + B * 2 * difference2 + m[5];
-    } else {
-        Vector sum = m[1] + m[2], sum2 = m[3] + m[4];
-        *first = m[0] + sum + sum2;
-        *second = 0.5f * sum + 2 * sum2;
-    }
-}
-
-/* All four, in two steps: from numbers 0 to 2 of m, then with 3 to 5. */
-VECTOR_INLINE void output_begin(const Vector m[3], Vector y[SIDE]) {
-    Vector sum = m[1] + m[2], difference = m[1] - m[2];
-    y[0] = m[0] + sum, y[1] = A * difference;
-    y[2] = 0.5f * sum, y[3] = A * 0.5f * difference;
-}
-
-VECTOR_INLINE void output_end(const Vector m[3], Vector y[SIDE]) {
-    Vector sum = m[0] + m[1], difference = m[0] - m[1];
-    y[0] += sum, y[1] += B * difference;
-    y[2] += 2 * sum, y[3] += B * 2 * difference, y[3] += m[2];
 }
 
 /* G g, 3 -> 6. */
@@ -87,30 +36,6 @@ static inline void weight_gradient_transform(const Vector m[WIDE], Vector g[3]) 
     g[0] = m[0] - (2.f / 3) * sum + (1.f / 6) * sum2;
     g[1] = (B / 6) * difference2 - (2.f / 3 * A) * difference;
     g[2] = (1.f / 3) * (sum2 - sum) + m[5];
-}
-
-/* Where the outputs of a tile begin. */
-typedef struct {
-    int image, i, j;
-} Corner;
-
-static Corner corner(const Winograd *s, int tile) {
-    int image = tile / (s->rows * s->columns), at = tile % (s->rows * s->columns);
-    return (Corner){image, at / s->columns * SIDE, at % s->columns * SIDE};
-}
-
-/* The side x side pixels of a map, the first `before` above and left of a tile's, as places of
- * their first channels; those outside are rows of zeros. */
-static void pixels(const WinoMaps *m, int tile, int side, int before, const float **place) {
-    const Winograd *s = m->s;
-    Corner at = corner(s, tile);
-    int i0 = at.i - before, j0 = at.j - before;
-    for (int i = i0; i < i0 + side; i++)
-        for (int j = j0; j < j0 + side; j++) {
-            bool inside = i >= 0 && i < s->h && j >= 0 && j < s->w;
-            size_t pixel = ((size_t)at.image * s->h + (inside ? i : 0)) * s->w + (inside ? j : 0);
-            *place++ = inside ? m->x + pixel * m->c : m->zeros;
-        }
 }
 
 /* Row `row` of a transformed tile, from what the columns' transform gave. */
@@ -142,7 +67,7 @@ VECTOR_INLINE void input_pair_rows(const float *const *place, int c, int pair, f
     Vector d[WIDE], plus[WIDE], minus[WIDE];
     for (int j = 0; j < WIDE; j++) {
         for (int i = 1; i < WIDE - 1; i++) d[i] = *(const VectorPlace *)(place[i * WIDE + j] + c);
-        input_pair(d, pair, &plus[j], &minus[j]);
+        input_pair(d + 1, pair, &plus[j], &minus[j]);
     }
     put_input(plus, 1 + 2 * pair, to, plane);
     put_input(minus, 2 + 2 * pair, to, plane);
@@ -155,27 +80,14 @@ static void input_vector(const float *const *place, int c, float *to, size_t pla
     input_end_row(place, c, 1, to, plane);
 }
 
-/* The pixels' last numbers as whole vectors, with zeros behind them. */
-typedef struct {
-    float number[TAPS][LANES];
-    const float *place[TAPS];
-} Rest;
-
-static void fill_rest(Rest *r, const float *const *place, int pixels, int c, int lanes) {
-    memset(r->number, 0, sizeof r->number);
-    for (int i = 0; i < pixels; i++) {
-        memcpy(r->number[i], place[i] + c, (size_t)lanes * sizeof(float));
-        r->place[i] = r->number[i];
-    }
-}
-
 void ISA_NAME(winotile_input)(const WinoMaps *m, int first, int count, const Planes *v) {
     const float *place[TAPS];
     Rest rest;
     for (int t = 0; t < count; t++) {
         float *to = v->data + (size_t)t * v->ld;
+        Corner at = corner(m->s, first + t);
         int c = 0;
-        pixels(m, first + t, WIDE, 1, place);
+        pixels(m, at.image, at.i - 1, at.j - 1, WIDE, place);
         for (; c + LANES <= m->c; c += LANES) input_vector(place, c, to + c, v->plane);
         if (c == m->c) continue;
         fill_rest(&rest, place, TAPS, c, m->c - c);
@@ -226,30 +138,15 @@ void ISA_NAME(winotile_gradient)(const WinoMaps *m, int first, int count, const 
     memset(sum, 0, (size_t)panel_vectors(m->c) * sizeof(Vector));
     for (int t = 0; t < count; t++) {
         float *to = v->data + (size_t)t * v->ld;
+        Corner at = corner(m->s, first + t);
         int c = 0;
-        pixels(m, first + t, SIDE, 0, place);
+        pixels(m, at.image, at.i, at.j, SIDE, place);
         for (; c + LANES <= m->c; c += LANES) gradient_vector(place, c, to + c, v->plane, sum + c);
         if (c == m->c) continue;
         fill_rest(&rest, place, SIDE * SIDE, c, m->c - c);
         gradient_vector(rest.place, 0, to + c, v->plane, sum + c);
     }
 }
-
-VECTOR_INLINE Vector activate(Vector z, Act act, float slope) {
-    switch (act) {
-    case ACT_RELU: return vector_select(z > 0, z, (Vector){0});
-    case ACT_LEAKY: return vector_select(z > 0, z, slope * z);
-    case ACT_SILU: return vector_silu(z);
-    case ACT_NONE: break;
-    }
-    return z;
-}
-
-/* Where the outputs of a tile lie: its first pixel, and how far it is to the next row and pixel. */
-typedef struct {
-    size_t place, row, pixel;
-    int rows, columns; /* of the map, from there on */
-} Patch;
 
 static Patch patch_of(const Winograd *s, int tile) {
     Corner at = corner(s, tile);
@@ -268,19 +165,11 @@ VECTOR_INLINE void output_columns(const float *from, size_t plane, int odd, Vect
         const float *at = from + (odd ? WIDE * plane : 0);
         for (int i = odd; i < WIDE - 1 + odd; i++, at += WIDE * plane)
             m[i] = *(const VectorPlace *)at;
-        output_pair(m, odd, &first[j], &second[j]);
-    }
-}
-
-/* Row i of a whole tile. */
-VECTOR_INLINE void put_output(const Vector z[SIDE], int i, const Patch *p, const WinogradEnd *end,
-                              Act act, float *y) {
-    Vector b = end->b ? vector_load(end->b, LANES) : (Vector){0};
-    size_t place = p->place + (size_t)i * p->row;
-    for (int j = 0; j < SIDE; j++, place += p->pixel) {
-        Vector sum = z[j] + b;
-        if (end->r) sum += *(const VectorPlace *)(end->r + place);
-        *(VectorPlace *)(y + place) = activate(sum, act, end->slope);
+        output_pairs(m + 1, odd, &first[j], &second[j]);
+        if (odd)
+            second[j] += m[5];
+        else
+            first[j] += m[0];
     }
 }
 
@@ -289,9 +178,11 @@ VECTOR_INLINE void output_rows(const float *from, size_t plane, const Patch *p, 
                                const WinogradEnd *end, Act act, float *y) {
     Vector first[3], second[3], upper[SIDE], lower[SIDE];
     output_columns(from, plane, odd, first, second);
-    output_begin(first, upper), output_begin(second, lower);
+    output_begin(first + 1, upper), output_begin(second + 1, lower);
+    upper[0] += first[0], lower[0] += second[0];
     output_columns(from + 3 * plane, plane, odd, first, second);
     output_end(first, upper), output_end(second, lower);
+    upper[3] += first[2], lower[3] += second[2];
     put_output(upper, odd, p, end, act, y);
     put_output(lower, 2 + odd, p, end, act, y);
 }
@@ -306,17 +197,9 @@ VECTOR_INLINE void output_vector(const float *from, size_t plane, const Patch *p
 /* The same where some pixels are outside of the map or some lanes behind its channels. */
 static void output_edge(const float *from, size_t plane, const Patch *p, int lanes,
                         const WinogradEnd *end, float *y) {
-    float sums[SIDE][SIDE][LANES];
-    const Patch all = {.row = SIDE * LANES, .pixel = LANES};
-    Vector b = end->b ? vector_load(end->b, lanes) : (Vector){0};
-    output_vector(from, plane, &all, &(WinogradEnd){0}, ACT_NONE, sums[0][0]);
-    for (int i = 0; i < SIDE && i < p->rows; i++)
-        for (int j = 0; j < SIDE && j < p->columns; j++) {
-            size_t place = p->place + (size_t)i * p->row + (size_t)j * p->pixel;
-            Vector z = *(const VectorPlace *)sums[i][j] + b;
-            if (end->r) z += vector_load(end->r + place, lanes);
-            vector_store(y + place, activate(z, end->act, end->slope), lanes);
-        }
+    TileSums sums;
+    output_vector(from, plane, &SUMS_PATCH, &(WinogradEnd){0}, ACT_NONE, sums[0][0]);
+    put_edge(sums, p, lanes, end, y);
 }
 
 VECTOR_INLINE void output_tiles(const Winograd *s, const Planes *m, int first, int count, int k0,

@@ -172,7 +172,7 @@ static void key_of(const Case *c, int pass, char key[ENGINES_KEY]) {
 
 static int ways_of(const Case *c, int pass, int way[3]) {
     int other = c->groups > 1 ? DEPTHWISE : c->size == 1 ? PRODUCT : WINOGRAD;
-    Winograd sizes = winograd_new(c->n, c->h, c->w, c->c, c->k, 1);
+    Winograd sizes = winograd_new(c->n, c->h, c->w, c->c, c->k, 1, 1);
     way[0] = c->way[pass];
     if (way[0] == BY_SIZE) way[0] = winograd_pays(&sizes, (WinogradPass)pass) ? WINOGRAD : ONEDNN;
     way[1] = way[0] == other ? ONEDNN : other;

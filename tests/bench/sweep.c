@@ -102,8 +102,8 @@ static void prepare(Trial *t, const Conv *s) {
     int pad = s->size / 2, h = (s->h + 2 * pad - s->size) / s->stride + 1,
         width = (s->w + 2 * pad - s->size) / s->stride + 1;
     t->attr = (ConvAttr){.pad = pad, .stride = s->stride};
-    t->may_winograd = s->size == 3 && s->stride == 1;
-    t->winograd = winograd_new(s->n, s->h, s->w, s->c, s->k, parallel_threads());
+    t->may_winograd = s->size == 3;
+    t->winograd = winograd_new(s->n, s->h, s->w, s->c, s->k, s->stride, parallel_threads());
     Tensor x = numbers((Shape){s->n, s->h, s->w, s->c}),
            w = numbers((Shape){s->k, s->size, s->size, s->c}), b = numbers((Shape){1, 1, 1, s->k}),
            y = numbers((Shape){s->n, h, width, s->k});

@@ -1,0 +1,147 @@
+/* Winopoints: the one-dimensional transforms of winograd.h, and tiles of maps.  For *.isa.c files
+ * only.
+ *
+ * Both forms interpolate at +-a, +-b and infinity, a = 1/sqrt(2), b = sqrt(2): F(4,2) at these
+ * alone, F(4,3) at 0 too.  Lagrange's polynomials through the points give B', their denominators
+ * and the powers of the points G, the powers of the points alone A.  Results come as the two
+ * numbers of a pair of points, plus and minus, or one by one: so a tile can be transformed a row or
+ * two at a time, in registers.  What differs between the two forms stands in their own files.
+ */
+#ifndef KERNELS_WINOPOINTS_H
+#define KERNELS_WINOPOINTS_H
+
+#include "kernels/panel.h"
+#include "kernels/winotile.h"
+
+enum { SIDE = WINOTILE_SIDE };
+
+static const float A = 0x1.6a09e6p-1f, B = 0x1.6a09e6p0f;
+
+/* --- one dimension --- */
+
+/* B' d at 0 (F(4,3), whose infinity has d one further on) or infinity (F(4,2)). */
+VECTOR_INLINE Vector input_end(const Vector *d) { return d[0] - 2.5f * d[2] + d[4]; }
+
+/* At +-a (pair 0) or +-b, from four numbers: those of F(4,3) begin with its second. */
+VECTOR_INLINE void input_pair(const Vector d[4], int pair, Vector *plus, Vector *minus) {
+    float a = pair ? B : A, b = pair ? A : B;
+    Vector even = d[3] - (pair ? 0.5f : 2) * d[1], odd = a * d[2] - b * d[0];
+    *plus = even + odd, *minus = even - odd;
+}
+
+/* A y. */
+VECTOR_INLINE void gradient_pair(const Vector y[SIDE], int pair, Vector *plus, Vector *minus) {
+    float a = pair ? B : A, b = pair ? 2 : 0.5f;
+    Vector even = y[0] + b * y[2], odd = a * y[1] + a * b * y[3];
+    *plus = even + odd, *minus = even - odd;
+}
+
+/* What the four numbers of both pairs give to A' m: to its numbers 0 and 2, or 1 and 3. */
+VECTOR_INLINE void output_pairs(const Vector m[4], int odd, Vector *first, Vector *second) {
+    Vector one = odd ? m[0] - m[1] : m[0] + m[1], two = odd ? m[2] - m[3] : m[2] + m[3];
+    *first = odd ? A * one + B * two : one + two;
+    *second = odd ? A * 0.5f * one + B * 2 * two : 0.5f * one + 2 * two;
+}
+
+/* A' m in two steps: what the pair at +-a gives to it, then that at +-b. */
+VECTOR_INLINE void output_begin(const Vector m[2], Vector y[SIDE]) {
+    Vector sum = m[0] + m[1], difference = m[0] - m[1];
+    y[0] = sum, y[1] = A * difference;
+    y[2] = 0.5f * sum, y[3] = A * 0.5f * difference;
+}
+
+VECTOR_INLINE void output_end(const Vector m[2], Vector y[SIDE]) {
+    Vector sum = m[0] + m[1], difference = m[0] - m[1];
+    y[0] += sum, y[1] += B * difference;
+    y[2] += 2 * sum, y[3] += B * 2 * difference;
+}
+
+/* --- where tiles lie --- */
+
+/* Tile `tile` of s: its map and its place among the map's tiles, in outputs. */
+typedef struct {
+    int image, i, j;
+} Corner;
+
+static inline Corner corner(const Winograd *s, int tile) {
+    int image = tile / (s->rows * s->columns), at = tile % (s->rows * s->columns);
+    return (Corner){image, at / s->columns * SIDE, at % s->columns * SIDE};
+}
+
+/* side x side pixels of a map from (i0, j0) on, as places of their first channels; those outside
+ * are rows of zeros. */
+static inline void pixels(const WinoMaps *m, int image, int i0, int j0, int side,
+                          const float **place) {
+    for (int i = i0; i < i0 + side; i++)
+        for (int j = j0; j < j0 + side; j++) {
+            bool inside = i >= 0 && i < m->h && j >= 0 && j < m->w;
+            size_t pixel = ((size_t)image * m->h + (inside ? i : 0)) * m->w + (inside ? j : 0);
+            *place++ = inside ? m->x + pixel * m->c : m->zeros;
+        }
+}
+
+/* The pixels' last numbers as whole vectors, with zeros behind them. */
+enum { MOST_PIXELS = WINOTILE_TAPS };
+typedef struct {
+    float number[MOST_PIXELS][LANES];
+    const float *place[MOST_PIXELS];
+} Rest;
+
+static inline void fill_rest(Rest *r, const float *const *place, int count, int c, int lanes) {
+    memset(r->number, 0, (size_t)count * sizeof r->number[0]);
+    for (int i = 0; i < count; i++) {
+        memcpy(r->number[i], place[i] + c, (size_t)lanes * sizeof(float));
+        r->place[i] = r->number[i];
+    }
+}
+
+/* --- outputs --- */
+
+/* Where the outputs of a tile lie: its first pixel, and how far it is to the next row and pixel. */
+typedef struct {
+    size_t place, row, pixel;
+    int rows, columns; /* of the map, from there on */
+} Patch;
+
+VECTOR_INLINE Vector activate(Vector z, Act act, float slope) {
+    switch (act) {
+    case ACT_RELU: return vector_select(z > 0, z, (Vector){0});
+    case ACT_LEAKY: return vector_select(z > 0, z, slope * z);
+    case ACT_SILU: return vector_silu(z);
+    case ACT_NONE: break;
+    }
+    return z;
+}
+
+/* Row i of a whole tile; y, end->b and end->r begin at its channels. */
+VECTOR_INLINE void put_output(const Vector z[SIDE], int i, const Patch *p, const WinogradEnd *end,
+                              Act act, float *y) {
+    Vector b = end->b ? vector_load(end->b, LANES) : (Vector){0};
+    size_t place = p->place + (size_t)i * p->row;
+    for (int j = 0; j < SIDE; j++, place += p->pixel) {
+        Vector sum = z[j] + b;
+        if (end->r) sum += *(const VectorPlace *)(end->r + place);
+        *(VectorPlace *)(y + place) = activate(sum, act, end->slope);
+    }
+}
+
+/* A tile of sums [4][4][LANES], of which some pixels are outside of the map or some lanes behind
+ * its channels. */
+typedef float TileSums[SIDE][SIDE][LANES];
+
+static inline void put_edge(TileSums sums, const Patch *p, int lanes, const WinogradEnd *end,
+                            float *y) {
+    Vector b = end->b ? vector_load(end->b, lanes) : (Vector){0};
+    for (int i = 0; i < SIDE && i < p->rows; i++)
+        for (int j = 0; j < SIDE && j < p->columns; j++) {
+            size_t place = p->place + (size_t)i * p->row + (size_t)j * p->pixel;
+            Vector z = *(const VectorPlace *)sums[i][j] + b;
+            if (end->r) z += vector_load(end->r + place, lanes);
+            vector_store(y + place, activate(z, end->act, end->slope), lanes);
+        }
+}
+
+/* Where put_output puts such sums. */
+static const Patch SUMS_PATCH = {.row = SIDE * LANES, .pixel = LANES};
+
+#endif
