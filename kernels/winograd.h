@@ -7,8 +7,8 @@
  *     winograd_forward(&s, x, weights, (WinogradEnd){b, r, ACT_RELU, 0}, y, workspace);
  *
  * x [n,h,w,c], y [n,out_h,out_w,k], weights [k,3,3,c], all float and contiguous.  Any sizes; maps y
- * whose sides are no multiples of 4 waste the rest of their last tiles.  Results do not depend on the
- * number of threads.  The relative L2 error is about 1e-6, three to five times that of a direct
+ * whose sides are no multiples of 4 waste the rest of their last tiles.  Results do not depend on
+ * the number of threads.  The relative L2 error is about 1e-6, three to five times that of a direct
  * sum: the interpolation points are 0, +-1/sqrt(2), +-sqrt(2) and infinity, which halves the error
  * of the usual 0, +-1, +-2 and infinity.
  */
@@ -29,7 +29,8 @@ typedef struct {
 
 typedef enum { WINOGRAD_FORWARD, WINOGRAD_INPUT_GRADIENT, WINOGRAD_WEIGHT_GRADIENT } WinogradPass;
 
-/* What follows the sums: + b [k], + r [n,out_h,out_w,k], then the activation; b and r may be NULL. */
+/* What follows the sums: + b [k], + r [n,out_h,out_w,k], then the activation; b and r may be NULL.
+ */
 typedef struct {
     const float *b, *r;
     Act act;

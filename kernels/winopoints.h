@@ -95,6 +95,60 @@ static inline void fill_rest(Rest *r, const float *const *place, int count, int 
     }
 }
 
+/* --- gradients of outputs, for that of weights --- */
+
+/* Transforms y and puts it where row `row` of a transformed tile is. */
+typedef void PutGradient(const Vector y[SIDE], int row, float *to, size_t plane);
+
+/* Of 0 or infinity: the tile's first or last row. */
+VECTOR_INLINE void gradient_end_row(const float *const *place, int c, int from, PutGradient *put,
+                                    int row, float *to, size_t plane) {
+    Vector y[SIDE];
+    for (int j = 0; j < SIDE; j++) y[j] = *(const VectorPlace *)(place[from * SIDE + j] + c);
+    put(y, row, to, plane);
+}
+
+/* The sum of the 16 numbers of each lane. */
+VECTOR_INLINE Vector gradient_pair_rows(const float *const *place, int c, int pair,
+                                        PutGradient *put, int row, float *to, size_t plane) {
+    Vector y[SIDE], plus[SIDE], minus[SIDE], total = {0};
+    for (int j = 0; j < SIDE; j++) {
+        for (int i = 0; i < SIDE; i++) y[i] = *(const VectorPlace *)(place[i * SIDE + j] + c);
+        gradient_pair(y, pair, &plus[j], &minus[j]);
+        total += (y[0] + y[1]) + (y[2] + y[3]);
+    }
+    put(plus, row, to, plane);
+    put(minus, row + 1, to, plane);
+    return total;
+}
+
+/* Adds what it transforms to sum; zero: 0 is a point, and comes first. */
+VECTOR_INLINE void gradient_vector(const float *const *place, int c, bool zero, PutGradient *put,
+                                   float *to, size_t plane, float *sum) {
+    if (zero) gradient_end_row(place, c, 0, put, 0, to, plane);
+    *(VectorPlace *)sum += gradient_pair_rows(place, c, 0, put, zero, to, plane);
+    gradient_pair_rows(place, c, 1, put, zero + 2, to, plane);
+    gradient_end_row(place, c, SIDE - 1, put, zero + 4, to, plane);
+}
+
+VECTOR_INLINE void gradient_tiles(const WinoMaps *m, int first, int count, bool zero,
+                                  PutGradient *put, const Planes *v, float *sum) {
+    const float *place[SIDE * SIDE];
+    Rest rest;
+    memset(sum, 0, (size_t)panel_vectors(m->c) * sizeof(Vector));
+    for (int t = 0; t < count; t++) {
+        float *to = v->data + (size_t)t * v->ld;
+        Corner at = corner(m->s, first + t);
+        int c = 0;
+        pixels(m, at.image, at.i, at.j, SIDE, place);
+        for (; c + LANES <= m->c; c += LANES)
+            gradient_vector(place, c, zero, put, to + c, v->plane, sum + c);
+        if (c == m->c) continue;
+        fill_rest(&rest, place, SIDE * SIDE, c, m->c - c);
+        gradient_vector(rest.place, 0, zero, put, to + c, v->plane, sum + c);
+    }
+}
+
 /* --- outputs --- */
 
 /* Where the outputs of a tile lie: its first pixel, and how far it is to the next row and pixel. */

@@ -101,51 +101,9 @@ VECTOR_INLINE void put_gradient(const Vector y[SIDE], int row, float *to, size_t
     put_row(v, row, to, plane);
 }
 
-VECTOR_INLINE void gradient_end_row(const float *const *place, int c, int last, float *to,
-                                    size_t plane) {
-    Vector y[SIDE];
-    for (int j = 0; j < SIDE; j++)
-        y[j] = *(const VectorPlace *)(place[last * (SIDE - 1) * SIDE + j] + c);
-    put_gradient(y, last * (WIDE - 1), to, plane);
-}
-
-/* The sum of the 16 numbers of each lane. */
-VECTOR_INLINE Vector gradient_pair_rows(const float *const *place, int c, int pair, float *to,
-                                        size_t plane) {
-    Vector y[SIDE], plus[SIDE], minus[SIDE], total = {0};
-    for (int j = 0; j < SIDE; j++) {
-        for (int i = 0; i < SIDE; i++) y[i] = *(const VectorPlace *)(place[i * SIDE + j] + c);
-        gradient_pair(y, pair, &plus[j], &minus[j]);
-        total += (y[0] + y[1]) + (y[2] + y[3]);
-    }
-    put_gradient(plus, 1 + 2 * pair, to, plane);
-    put_gradient(minus, 2 + 2 * pair, to, plane);
-    return total;
-}
-
-/* Adds what it transforms to sum. */
-static void gradient_vector(const float *const *place, int c, float *to, size_t plane, float *sum) {
-    gradient_end_row(place, c, 0, to, plane);
-    *(VectorPlace *)sum += gradient_pair_rows(place, c, 0, to, plane);
-    gradient_pair_rows(place, c, 1, to, plane);
-    gradient_end_row(place, c, 1, to, plane);
-}
-
 void ISA_NAME(winotile_gradient)(const WinoMaps *m, int first, int count, const Planes *v,
                                  float *sum) {
-    const float *place[SIDE * SIDE];
-    Rest rest;
-    memset(sum, 0, (size_t)panel_vectors(m->c) * sizeof(Vector));
-    for (int t = 0; t < count; t++) {
-        float *to = v->data + (size_t)t * v->ld;
-        Corner at = corner(m->s, first + t);
-        int c = 0;
-        pixels(m, at.image, at.i, at.j, SIDE, place);
-        for (; c + LANES <= m->c; c += LANES) gradient_vector(place, c, to + c, v->plane, sum + c);
-        if (c == m->c) continue;
-        fill_rest(&rest, place, SIDE * SIDE, c, m->c - c);
-        gradient_vector(rest.place, 0, to + c, v->plane, sum + c);
-    }
+    gradient_tiles(m, first, count, true, put_gradient, v, sum);
 }
 
 static Patch patch_of(const Winograd *s, int tile) {

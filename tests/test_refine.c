@@ -381,6 +381,13 @@ static Crowd two_people(void) {
     return crowd;
 }
 
+static void open_both(Regressor **regressor, Image *photo) {
+    RegressOptions r = {.backend = support_backend(), .mesh = "rule:cliff_res50:1"};
+    r.body = support_fixture("fixtures_body/smpl/body_stored.npz");
+    if (regress_open(&r, regressor) != OK || image_new(320, 240, photo) != OK)
+        fail_msg("%s", error_reason());
+}
+
 static Refined refined(Regressor *regressor, const Image *photo, RefineOptions o) {
     Refined r = {0};
     Crowd crowd = two_people();
@@ -404,12 +411,9 @@ static void running_ahead_changes_nothing(void **state) {
     } runs[] = {{"paper", "iterations", 1e-6, 3, 0, 3},
                 {"paper", "diverged", 1e30, 3, 0, 0},
                 {"released", "converged", 1e-6, 1, 3, 3}};
-    RegressOptions r = {.backend = support_backend(), .mesh = "rule:cliff_res50:1"};
-    r.body = support_fixture("fixtures_body/smpl/body_stored.npz");
     Regressor *regressor;
     Image photo;
-    if (regress_open(&r, &regressor) != OK || image_new(320, 240, &photo) != OK)
-        fail_msg("%s", error_reason());
+    open_both(&regressor, &photo);
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         RefineOptions o = {.recipe = refine_recipe(runs[i].recipe), .rate = runs[i].rate};
         o.iterations = runs[i].iterations, o.max_iterations = runs[i].cap;
@@ -432,12 +436,9 @@ static void running_ahead_changes_nothing(void **state) {
  * poses from the second. */
 static void weights_can_be_told(void **state) {
     (void)state;
-    RegressOptions r = {.backend = support_backend(), .mesh = "rule:cliff_res50:1"};
-    r.body = support_fixture("fixtures_body/smpl/body_stored.npz");
     Regressor *regressor;
     Image photo;
-    if (regress_open(&r, &regressor) != OK || image_new(320, 240, &photo) != OK)
-        fail_msg("%s", error_reason());
+    open_both(&regressor, &photo);
     RefineOptions o = {.recipe = refine_recipe("released"), .rate = 1e-4, .iterations = 2};
     o.max_iterations = 2;
     Refined own = refined(regressor, &photo, o);
