@@ -383,11 +383,13 @@ VECTOR_INLINE void weight_phase(const Planes *p, const float *at, int i, int cha
     for (int k = 0; k < 2 - column; k++) {
         Vector m[WIDE];
         int j = column == ODD ? 2 * k : 1;
-        for (int r = 0; r < WIDE - row; r++) m[r] = half[r][k];
-        if (row == ODD)
-            gradient_outer(m, &g[j], &g[6 + j]);
-        else
+        for (int r = 0; r < SIDE; r++) m[r] = half[r][k];
+        if (row == EVEN) {
             g[3 + j] = gradient_middle(m);
+            continue;
+        }
+        m[SIDE] = half[SIDE][k];
+        gradient_outer(m, &g[j], &g[6 + j]);
     }
 }
 
