@@ -144,7 +144,7 @@ typedef struct {
     int row, column;
 } Sums;
 
-/* The columns' transform of columns first .. first+1: numbers 0 and 2, or 1 and 3. */
+/* The columns' transform of the column at `from`: numbers 0 and 2, or 1 and 3. */
 VECTOR_INLINE void output_column(const Sums *s, const float *from, int odd, Vector *one,
                                  Vector *two) {
     Vector m[WIDE];
