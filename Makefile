@@ -50,7 +50,7 @@ INNER = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 
 # Own kernels are compiled twice: as float and, for `ref`, as double; kernels/*.isa.c once for each
 # instruction set (kernels/isa.h), and so the float ones of WIDE.
-ONCE = op shape backend plugin engines tune onednn isa gemm winograd peak body
+ONCE = op shape backend plugin engines tune onednn isa gemm winograd winorule peak body
 WIDE = skin joints
 ISA_SOURCES := $(wildcard kernels/*.isa.c) $(WIDE:%=kernels/%.c)
 ISAS := portable $(if $(findstring x86_64,$(shell $(CC) -dumpmachine)),avx2 avx512)

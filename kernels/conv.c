@@ -10,7 +10,7 @@
 #include "kernels/depthwise.h"
 #include "kernels/onednn.h"
 #include "kernels/tune.h"
-#include "kernels/winograd.h"
+#include "kernels/winorule.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,7 +116,7 @@ static bool product_pays(const Conv *g, const Call *c, int pass) {
  * slower one for its weights. */
 static Way by_rule(const Conv *g, const Call *c, const Winograd *winograd, int pass) {
     if (is_product(g) && product_pays(g, c, pass)) return BY_PRODUCT;
-    if (!c->exact && is_winograd(g) && winograd_pays(winograd, (WinogradPass)pass))
+    if (!c->exact && is_winograd(g) && winorule_pays(winograd, (WinogradPass)pass))
         return BY_WINOGRAD;
     if (depthwise_is(g) && pass == WEIGHT_PASS) return BY_DEPTHWISE;
     return onednn_usable(sizeof(REAL)) && conv_size(g) ? BY_ONEDNN : own_way(g);

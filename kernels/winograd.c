@@ -14,14 +14,12 @@
 #include "tensor/error.h"
 #include "tensor/parallel.h"
 
-#include <math.h>
 #include <string.h>
 
 enum {
     PHASES = 4,              /* of x with stride 2 */
     BLOCK_BYTES = 640 << 10, /* of V and M that a thread works on at a time */
     CHUNK_BYTES = 4 << 20,   /* of V and D that all threads share for the gradient of weights */
-    TILES_STEP = 24,         /* a multiple of every TILE_ROWS */
     MAX_BLOCK = 48,
     SLAB = 96, /* inputs whose weights are transformed at a time, where threads take panels */
     MIN_CHUNK = 96,
@@ -40,7 +38,9 @@ Winograd winograd_new(int n, int h, int w, int c, int k, int stride, int threads
                       threads};
 }
 
-static int taps_of(const Winograd *s) { return s->stride == 1 ? WINOTILE_TAPS : WINOSTRIDE_TAPS; }
+static const WinoTransforms *transforms_of(const Winograd *s) {
+    return s->stride == 1 ? ISA_PICK(winotile_transforms)() : ISA_PICK(winostride_transforms)();
+}
 
 /* Phases of x whose channels stand side by side in plane xi. */
 static int phases_of(const Winograd *s, int xi) {
@@ -63,7 +63,7 @@ static Planes planes(int rows, int columns) {
 }
 
 static size_t planes_size(const Winograd *s, Planes p) {
-    return ((size_t)taps_of(s) * p.plane + GEMM_SLACK + 15) / 16 * 16;
+    return ((size_t)transforms_of(s)->taps * p.plane + GEMM_SLACK + 15) / 16 * 16;
 }
 
 /* The next `size` numbers. */
@@ -84,6 +84,7 @@ static size_t zeros_size(int size) { return ((size_t)size + 15) / 16 * 16; }
 
 typedef struct {
     const Winograd *s; /* c: channels of `x`, k: channels of `y` */
+    const WinoTransforms *transforms;
     const float *x, *weights;
     bool turned;
     WinogradEnd end;
@@ -106,13 +107,15 @@ static int output_columns(const Product *p, int outputs) {
 /* Sizes alone. */
 static Product product_of(const Winograd *s, bool turned) {
     Product p = {.s = s,
+                 .transforms = transforms_of(s),
                  .turned = turned,
                  .by_tiles = s->stride > 1 || s->tiles > s->k,
                  .panel = min(gemm_panel(), s->k)};
     int inputs = input_columns(&p), outputs = output_columns(&p, p.panel);
-    size_t tile = (size_t)taps_of(s) * sizeof(float) * (size_t)(gemm_columns(inputs) + outputs);
-    int fits = (int)(BLOCK_BYTES / tile) / TILES_STEP * TILES_STEP;
-    p.block = min(fits < TILES_STEP ? TILES_STEP : min(fits, MAX_BLOCK), s->tiles);
+    size_t tile =
+        (size_t)transforms_of(s)->taps * sizeof(float) * (size_t)(gemm_columns(inputs) + outputs);
+    int fits = (int)(BLOCK_BYTES / tile) / WINOTILE_STEP * WINOTILE_STEP;
+    p.block = min(fits < WINOTILE_STEP ? WINOTILE_STEP : min(fits, MAX_BLOCK), s->tiles);
     p.u.plane = p.by_tiles ? gemm_packed_size(output_columns(&p, s->k), inputs)
                            : gemm_packed_size(p.panel, min(SLAB, s->c));
     p.u.plane += GEMM_SLACK;
@@ -132,7 +135,7 @@ static size_t product_size(const Product *p) {
  * U, in the first plane and for one phase `begin` numbers behind its beginning. */
 static void multiply(const Product *p, Planes v, int tiles, int c0, int inputs, const float *u,
                      size_t begin, int outputs, Planes m) {
-    for (int xi = 0; xi < taps_of(p->s); xi++) {
+    for (int xi = 0; xi < p->transforms->taps; xi++) {
         int phases = phases_of(p->s, xi), rows = inputs, columns = outputs;
         if (!p->turned)
             rows *= phases;
@@ -144,30 +147,23 @@ static void multiply(const Product *p, Planes v, int tiles, int c0, int inputs, 
     }
 }
 
-static void transform_weights(const Product *p, int k0, int outputs, int c0, int inputs, float *u) {
+static void transform_weights(const Product *p, int k0, int outputs, int c0, int inputs, float *u,
+                              size_t begin) {
     int c = p->turned ? p->s->k : p->s->c; /* channels of x, whose gradient it is when turned */
-    if (p->s->stride == 1) ISA_PICK(winotile_weights)
-    (c, p->weights, p->turned, k0, outputs, c0, inputs, u, p->u.plane);
-    else ISA_PICK(winostride_weights)(c, p->weights, p->turned, k0, outputs, inputs, u, p->u.plane);
+    WinoWeights w = {p->weights, c, p->turned, k0, outputs, c0, inputs};
+    p->transforms->weights(&w, u, p->u.plane, begin);
 }
 
 static void transform_inputs(const Product *p, int first, int tiles, Planes v) {
-    if (p->s->stride == 1)
-        ISA_PICK(winotile_input)(&p->maps, first, tiles, &v);
-    else if (p->turned)
-        ISA_PICK(winostride_window)(&p->maps, first, tiles, &v);
-    else
-        ISA_PICK(winostride_input)(&p->maps, first, tiles, &v);
+    const WinoTransforms *t = p->transforms;
+    (p->turned ? t->turned_input : t->input)(&p->maps, first, tiles, &v);
 }
 
 static void transform_outputs(const Product *p, Planes m, int first, int tiles, int k0,
                               int outputs) {
-    if (p->s->stride == 1)
-        ISA_PICK(winotile_output)(p->s, &m, first, tiles, k0, outputs, &p->end, p->y);
-    else if (p->turned)
-        ISA_PICK(winostride_input_gradient)(p->s, &m, first, tiles, k0, outputs, &p->end, p->y);
-    else
-        ISA_PICK(winostride_output)(p->s, &m, first, tiles, k0, outputs, &p->end, p->y);
+    const WinoTransforms *t = p->transforms;
+    WinoSums sums = {p->s, m, first, tiles, k0, outputs, p->end, p->y};
+    (p->turned ? t->turned_output : t->output)(&sums);
 }
 
 static void product_block(const Product *p, int block, Planes v, Planes m) {
@@ -187,7 +183,7 @@ static void product_panel(const Product *p, int panel, float *u, Planes m) {
     int k0 = panel * p->panel, outputs = min(p->panel, s->k - k0);
     for (int c0 = 0; c0 < s->c; c0 += SLAB) {
         int inputs = min(SLAB, s->c - c0);
-        transform_weights(p, k0, outputs, c0, inputs, u);
+        transform_weights(p, k0, outputs, c0, inputs, u, 0);
         multiply(p, p->v, s->tiles, c0, inputs, u, 0, outputs, m);
     }
     transform_outputs(p, m, 0, s->tiles, k0, outputs);
@@ -200,9 +196,8 @@ static void product_shared(const Product *p) {
         PARALLEL_FOR
         for (int i = 0; i < parts(s->k, p->panel); i++) {
             int k0 = i * p->panel;
-            size_t begin =
-                s->stride == 1 ? (size_t)k0 * (size_t)s->c : 0; /* else it finds itself */
-            transform_weights(p, k0, min(p->panel, s->k - k0), 0, s->c, p->u.data + begin);
+            transform_weights(p, k0, min(p->panel, s->k - k0), 0, s->c, p->u.data,
+                              (size_t)k0 * (size_t)s->c);
         }
         return;
     }
@@ -263,6 +258,7 @@ void winograd_input_gradient(const Winograd *s, const float *dz, const float *we
 
 typedef struct {
     const Winograd *s;
+    const WinoTransforms *transforms;
     int chunk;
     Planes v, d, sum; /* sum [36 or 25][k][c of all phases] */
     float *bias;      /* a row of sums for every SHARE tiles of a chunk */
@@ -271,13 +267,17 @@ typedef struct {
 
 static Outer outer_of(const Winograd *s) {
     int inputs = phase_columns(s, s->c);
-    size_t tile =
-        (size_t)taps_of(s) * sizeof(float) * (size_t)(gemm_columns(inputs) + gemm_columns(s->k));
+    size_t tile = (size_t)transforms_of(s)->taps * sizeof(float) *
+                  (size_t)(gemm_columns(inputs) + gemm_columns(s->k));
     int fits = (int)(CHUNK_BYTES / tile);
     int chunk = fits < MIN_CHUNK ? MIN_CHUNK : min(fits, MAX_CHUNK);
     chunk = min(chunk, s->tiles);
-    return (Outer){s,    chunk, planes(chunk, inputs), planes(chunk, s->k), planes(s->k, inputs),
-                   NULL, NULL};
+    return (Outer){.s = s,
+                   .transforms = transforms_of(s),
+                   .chunk = chunk,
+                   .v = planes(chunk, inputs),
+                   .d = planes(chunk, s->k),
+                   .sum = planes(s->k, inputs)};
 }
 
 static size_t bias_size(const Outer *o) {
@@ -290,18 +290,6 @@ static size_t outer_size(const Outer *o) {
            planes_size(s, o->sum) + bias_size(o) + 2 * zeros_size(s->k);
 }
 
-/* Tiles first .. first+count-1 as rows 0 .. count-1 of v and d. */
-static void transform_both(const WinoMaps *x, const WinoMaps *dz, int first, int count, Planes v,
-                           Planes d, float *bias) {
-    if (x->s->stride == 1) {
-        ISA_PICK(winotile_input)(x, first, count, &v);
-        ISA_PICK(winotile_gradient)(dz, first, count, &d, bias);
-    } else {
-        ISA_PICK(winostride_input)(x, first, count, &v);
-        ISA_PICK(winostride_gradient)(dz, first, count, &d, bias);
-    }
-}
-
 /* Tiles first .. first+count-1, shared out by tile and then by plane: sums stay in one order. */
 static void add_chunk(const Outer *o, const WinoMaps *x, const WinoMaps *dz, int first, int count) {
     PARALLEL_FOR
@@ -309,23 +297,16 @@ static void add_chunk(const Outer *o, const WinoMaps *x, const WinoMaps *dz, int
         int at = i * SHARE, tiles = min(SHARE, count - at);
         Planes v = o->v, d = o->d;
         v.data += (size_t)at * v.ld, d.data += (size_t)at * d.ld;
-        transform_both(x, dz, first + at, tiles, v, d, o->bias + (size_t)i * d.ld);
+        o->transforms->input(x, first + at, tiles, &v);
+        o->transforms->gradient(dz, first + at, tiles, &d, o->bias + (size_t)i * d.ld);
     }
     for (int i = 0; i < parts(count, SHARE); i++)
         for (int k = 0; k < dz->c; k++) o->bias_sum[k] += (double)o->bias[(size_t)i * o->d.ld + k];
     PARALLEL_FOR
-    for (int xi = 0; xi < taps_of(o->s); xi++)
+    for (int xi = 0; xi < o->transforms->taps; xi++)
         gemm_outer(dz->c, x->c * phases_of(o->s, xi), count, o->d.data + xi * o->d.plane, o->d.ld,
                    o->v.data + xi * o->v.plane, o->v.ld, o->sum.data + xi * o->sum.plane, o->sum.ld,
                    first > 0);
-}
-
-/* Outputs k .. k+count-1 of dw. */
-static void transform_sums(const Outer *o, int k, int count, float *dw, bool add) {
-    if (o->s->stride == 1)
-        ISA_PICK(winotile_weight_gradient)(o->s->c, &o->sum, k, k + count, dw, add);
-    else
-        ISA_PICK(winostride_weight_gradient)(o->s->c, &o->sum, k, k + count, dw, add);
 }
 
 void winograd_weight_gradient(const Winograd *s, const float *x, const float *dz, float *dw,
@@ -342,7 +323,7 @@ void winograd_weight_gradient(const Winograd *s, const float *x, const float *dz
     for (int first = 0; first < s->tiles; first += o.chunk)
         add_chunk(&o, &from_x, &from_dz, first, min(o.chunk, s->tiles - first));
     PARALLEL_FOR
-    for (int k = 0; k < s->k; k++) transform_sums(&o, k, 1, dw, add);
+    for (int k = 0; k < s->k; k++) o.transforms->weight_gradient(s->c, &o.sum, k, k + 1, dw, add);
     for (int k = 0; db && k < s->k; k++) db[k] = (float)o.bias_sum[k] + (add_db ? db[k] : 0);
 }
 
@@ -354,145 +335,4 @@ size_t winograd_bytes(const Winograd *s, WinogradPass pass) {
     }
     Product p = product_of(pass == WINOGRAD_FORWARD ? s : &back, pass != WINOGRAD_FORWARD);
     return product_size(&p) * sizeof(float);
-}
-
-/* --- the rule --- */
-
-/* Nanoseconds of what a pass is made of, on one thread, with oneDNN 2.6.3; on other processors
- * their ratios are what counts. A direct sum: multiplications, in whole vectors of outputs, that
- * meet no edge; of all, where it makes no difference; those of one tap of one column, for each row
- * of a map starts anew; weights that are repacked; numbers read and written; a call.  In Winograd's
- * form: multiplications of the products, in whole tiles of sums; transformed numbers, with stride 1
- * those of the outputs; transformed weights, and those that the near caches do not hold, once more;
- * tiles and their places; a call.  `margin`: how much longer direct sums must be expected to take,
- * so that what is taken is no loss but for the noise of measurement. */
-typedef struct {
-    struct {
-        double inner, all, row, weight, number, call;
-    } direct;
-    struct {
-        double product, number, weight, far, tile, call;
-    } fast;
-    double margin;
-    int least;  /* tiles; direct sums over fewer take less time than is said here */
-    int narrow; /* channels of x and of y; the same */
-} Cost;
-
-typedef struct {
-    int vector, tile_rows, tile_columns;
-    double near;     /* transformed weights that the near caches hold */
-    Cost pass[2][3]; /* of strides 1 and 2 */
-} Costs;
-
-/* Stride 1: an AMD EPYC of the first generation, fitted to the 3x3 shapes of `bench sweep 500`
- * (direct) and `bench sweep 220`.  Stride 2: one of the fourth with AVX2 alone, fitted to larger
- * shapes like the sweep's with at least 64 tiles and 24 channels. */
-static const Costs AVX2 = {
-    .vector = 8,
-    .tile_rows = 6,
-    .tile_columns = 16,
-    .near = 500e3,
-    .pass = {
-        {
-            [WINOGRAD_FORWARD] = {{0.0549, 0, 0.663, 0.276, 0.0579, 2540},
-                                  {0.0655, 0.514, 0.195, 0.375, 7.8, 9310},
-                                  1.15,
-                                  0,
-                                  0},
-            [WINOGRAD_INPUT_GRADIENT] = {{0.0535, 0, 0.392, 0.210, 0.135, 2050},
-                                         {0.0685, 0.256, 0.126, 0.447, 5.76, 9870},
-                                         1.15,
-                                         0,
-                                         0},
-            [WINOGRAD_WEIGHT_GRADIENT] = {{0.00752, 0.0518, 0.636, 1.35, 1.03, 4140},
-                                          {0.0692, 0, 0.198, 1.03, 11.6, 10000},
-                                          1.15,
-                                          8,
-                                          0},
-        },
-        {
-            [WINOGRAD_FORWARD] =
-                {{0.0215, 0.000543, 0.312, 0, 0, 0}, {0.019, 0.297, 0, 0.242, 0, 0}, 1.2, 64, 24},
-            [WINOGRAD_INPUT_GRADIENT] = {{0.0188, 0.00367, 0.233, 0.028, 0, 0},
-                                         {0.014, 0.454, 0, 0.426, 0, 0},
-                                         1.15,
-                                         64,
-                                         24},
-            [WINOGRAD_WEIGHT_GRADIENT] =
-                {{0.0142, 0.0127, 0.142, 1.24, 0, 0}, {0.0196, 0.342, 0, 1.23, 0, 0}, 1.3, 64, 24},
-        }}};
-
-/* One of the fourth: stride 1 fitted to `bench sweep 500`, stride 2 to the larger shapes. */
-static const Costs AVX512 = {
-    .vector = 16,
-    .tile_rows = 8,
-    .tile_columns = 48,
-    .near = 1e6,
-    .pass = {
-        {
-            [WINOGRAD_FORWARD] = {{0.0166, 0, 0.0988, 0.149, 0.133, 1690},
-                                  {0.0131, 0.184, 0.167, 0.115, 0, 1180},
-                                  1.2,
-                                  0,
-                                  0},
-            [WINOGRAD_INPUT_GRADIENT] = {{0.0173, 0, 0.0563, 0.101, 0.0327, 1190},
-                                         {0.0119, 0.210, 0.131, 0.151, 0, 622},
-                                         1.25,
-                                         0,
-                                         0},
-            [WINOGRAD_WEIGHT_GRADIENT] = {{0.0175, 0, 0.264, 0.378, 0.0283, 421},
-                                          {0.0140, 0, 0.116, 0.391, 0.332, 2030},
-                                          1.3,
-                                          0,
-                                          0},
-        },
-        {
-            [WINOGRAD_FORWARD] = {{0.018, 0, 0.0946, 0.397, 0.0103, 0},
-                                  {0.0171, 0.179, 0.0906, 0.247, 0, 0},
-                                  1.25,
-                                  64,
-                                  24},
-            [WINOGRAD_INPUT_GRADIENT] = {{0.015, 0.00233, 0.193, 0.141, 0, 0},
-                                         {0.0126, 0.365, 0.177, 0.439, 0, 0},
-                                         1.3,
-                                         64,
-                                         24},
-            [WINOGRAD_WEIGHT_GRADIENT] =
-                {{0.0212, 0, 0.285, 0.362, 0, 0}, {0.0147, 0.34, 0.0409, 1.36, 0, 0}, 1.25, 64, 24},
-        }}};
-
-static double whole(int n, int step) { return (double)parts(n, step) * step; }
-
-/* Pixels that the three taps of one side find in a map of this size. */
-static double inner_taps(int size, int stride) {
-    return stride == 1 ? 3.0 * size - 2 : 3.0 * parts(size, 2) - 1 - size % 2;
-}
-
-bool winograd_pays(const Winograd *s, WinogradPass pass) {
-    const Costs *costs = isa_best() == ISA_AVX512 ? &AVX512 : &AVX2;
-    const Cost *cost = &costs->pass[s->stride - 1][pass];
-    int from = pass == WINOGRAD_INPUT_GRADIENT ? s->k : s->c, to = s->c + s->k - from;
-    double weights = (double)s->c * s->k, tiles = s->tiles;
-    double inputs = (double)s->n * s->h * s->w, outputs = (double)s->n * s->out_h * s->out_w;
-    double direct = cost->direct.inner * s->n * inner_taps(s->h, s->stride) *
-                        inner_taps(s->w, s->stride) * from * whole(to, costs->vector) +
-                    cost->direct.all * 9 * outputs * weights +
-                    cost->direct.row * s->n * s->out_h * weights +
-                    cost->direct.weight * 9 * weights +
-                    cost->direct.number * (inputs * s->c + outputs * s->k) + cost->direct.call;
-    double products =
-        pass == WINOGRAD_WEIGHT_GRADIENT
-            ? tiles * whole(s->k, costs->tile_rows) * whole(s->c, costs->tile_columns)
-            : whole(s->tiles, costs->tile_rows) * from * whole(to, costs->tile_columns);
-    double each = s->stride == 1 ? WINOTILE_TAPS : WINOSTRIDE_PRODUCTS;
-    double numbers = s->stride == 1 ? WINOTILE_TAPS * tiles * to
-                                    : tiles * (each * s->c + WINOSTRIDE_TAPS * (double)s->k);
-    double times = s->stride == 1 || pass == WINOGRAD_WEIGHT_GRADIENT
-                       ? 1
-                       : parts(s->tiles, TILES_STEP); /* that far weights are read */
-    double fast = cost->fast.product * each * products + cost->fast.number * numbers +
-                  cost->fast.weight * each * weights + cost->fast.tile * each * tiles +
-                  cost->fast.far * times * fmax(0, each * weights - costs->near) + cost->fast.call;
-    bool measured = s->tiles >= cost->least && s->c >= cost->narrow && s->k >= cost->narrow;
-    return measured && direct > cost->margin * fast;
 }

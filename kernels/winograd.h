@@ -39,10 +39,6 @@ typedef struct {
 
 Winograd winograd_new(int n, int h, int w, int c, int k, int stride, int threads);
 
-/* Whether a pass takes less time than direct sums, as a rule: of sizes alone, so that the same
- * photo gives the same numbers whatever else the machine does. */
-bool winograd_pays(const Winograd *s, WinogradPass pass);
-
 /* Bytes of workspace; 64-byte aligned when used. */
 size_t winograd_bytes(const Winograd *s, WinogradPass pass);
 

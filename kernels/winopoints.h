@@ -198,4 +198,85 @@ static inline void put_edge(TileSums sums, const Patch *p, int lanes, const Wino
 /* Where put_output puts such sums. */
 static const Patch SUMS_PATCH = {.row = SIDE * LANES, .pixel = LANES};
 
+/* What to transform back: planes from `from` on.  With stride 2 of one phase: those at the columns'
+ * infinity begin at `end`, and row and column say whether it has an infinity. */
+typedef struct {
+    const float *from, *end;
+    size_t plane;
+    int row, column;
+} Sums;
+
+/* Puts rows 0 and 2 of a tile's outputs, or, odd, 1 and 3; y, end->b and end->r begin at its
+ * channels. */
+typedef void OutputRows(const Sums *s, const Patch *p, int odd, const WinogradEnd *end, Act act,
+                        float *y);
+
+/* A vector of outputs of a tile, channels k .. k+lanes-1. */
+VECTOR_INLINE void output_vector(const Sums *s, OutputRows *rows, const Patch *p, int k, int lanes,
+                                 const WinogradEnd *end, Act act, float *y) {
+    WinogradEnd here = {end->b ? end->b + k : NULL, end->r ? end->r + k : NULL, end->act,
+                        end->slope};
+    if (p->rows >= SIDE && p->columns >= SIDE && lanes == LANES) {
+        rows(s, p, 0, &here, act, y + k);
+        rows(s, p, 1, &here, act, y + k);
+        return;
+    }
+    TileSums sums;
+    const WinogradEnd none = {0};
+    rows(s, &SUMS_PATCH, 0, &none, ACT_NONE, sums[0][0]);
+    rows(s, &SUMS_PATCH, 1, &none, ACT_NONE, sums[0][0]);
+    put_edge(sums, p, lanes, &here, y + k);
+}
+
+VECTOR_INLINE void output_tiles(const WinoSums *o, OutputRows *rows, Act act) {
+    const Winograd *s = o->s;
+    for (int t = 0; t < o->count; t++) {
+        Corner at = corner(s, o->first + t);
+        size_t row = (size_t)s->out_w * s->k;
+        const Patch p = {((size_t)at.image * s->out_h + at.i) * row + (size_t)at.j * s->k, row,
+                         (size_t)s->k, s->out_h - at.i, s->out_w - at.j};
+        for (int c = 0; c < o->channels; c += LANES) {
+            const float *from = o->m.data + (size_t)t * o->m.ld + c;
+            const Sums sums = {from, from, o->m.plane, 0, 0};
+            output_vector(&sums, rows, &p, o->k0 + c, vector_lanes(o->channels - c), &o->end, act,
+                          o->y);
+        }
+    }
+}
+
+/* Each activation has loops of its own. */
+VECTOR_INLINE void output_maps(const WinoSums *o, OutputRows *rows) {
+    switch (o->end.act) {
+    case ACT_NONE: output_tiles(o, rows, ACT_NONE); break;
+    case ACT_RELU: output_tiles(o, rows, ACT_RELU); break;
+    case ACT_LEAKY: output_tiles(o, rows, ACT_LEAKY); break;
+    case ACT_SILU: output_tiles(o, rows, ACT_SILU); break;
+    }
+}
+
+/* --- weights --- */
+
+/* A vector of one 3x3 kernel a lane: inputs' lanes from `lane` on in row `row`, taps turned round.
+ */
+VECTOR_INLINE void turned_kernels(const WinoWeights *w, int lane, int row, Vector g[9]) {
+    const float *from = w->w + (size_t)(w->row0 + row) * 9 * w->c + w->first + lane;
+    for (int tap = 0; tap < 9; tap++, from += w->c)
+        g[8 - tap] = vector_load(from, vector_lanes(w->lanes - lane));
+}
+
+/* Outputs' lanes from `lane` on of rows `row` and the next ones, as numbers that are read along
+ * the rows. */
+enum { KERNEL_ROWS = 16 };
+typedef float Kernels[KERNEL_ROWS][9][LANES];
+
+static inline void gather_kernels(const WinoWeights *w, int lane, int row, Kernels to) {
+    int rows = w->rows - row < KERNEL_ROWS ? w->rows - row : KERNEL_ROWS;
+    int lanes = vector_lanes(w->lanes - lane);
+    const float *from = w->w + (size_t)(w->first + lane) * 9 * w->c + w->row0 + row;
+    memset(to, 0, sizeof(Kernels));
+    for (int l = 0; l < lanes; l++)
+        for (int tap = 0; tap < 9; tap++, from += w->c)
+            for (int i = 0; i < rows; i++) to[i][tap][l] = from[i];
+}
+
 #endif

@@ -95,7 +95,7 @@ VECTOR_INLINE void input_phase(const View *v, int row, int column, float *to, fl
     }
 }
 
-void ISA_NAME(winostride_input)(const WinoMaps *m, int first, int count, const Planes *v) {
+static void input(const WinoMaps *m, int first, int count, const Planes *v) {
     for (int t = 0; t < count; t++) {
         Corner at = corner(m->s, first + t);
         float *to = v->data + (size_t)t * v->ld;
@@ -109,7 +109,8 @@ void ISA_NAME(winostride_input)(const WinoMaps *m, int first, int count, const P
     }
 }
 
-void ISA_NAME(winostride_window)(const WinoMaps *m, int first, int count, const Planes *v) {
+/* The 5x5 gradients from each tile's first on. */
+static void turned_input(const WinoMaps *m, int first, int count, const Planes *v) {
     for (int t = 0; t < count; t++) {
         Corner at = corner(m->s, first + t);
         float *to = v->data + (size_t)t * v->ld;
@@ -129,20 +130,11 @@ VECTOR_INLINE void put_gradient(const Vector y[SIDE], int row, float *to, size_t
     for (int j = 0; j < WIDE; j++, to += plane) *(VectorPlace *)to = v[j];
 }
 
-void ISA_NAME(winostride_gradient)(const WinoMaps *m, int first, int count, const Planes *v,
-                                   float *sum) {
+static void gradient(const WinoMaps *m, int first, int count, const Planes *v, float *sum) {
     gradient_tiles(m, first, count, false, put_gradient, v, sum);
 }
 
 /* --- outputs --- */
-
-/* What to transform back: planes from `from` on, those at the columns' infinity from `end` on, and
- * whether rows and columns have an infinity (ODD). */
-typedef struct {
-    const float *from, *end;
-    size_t plane;
-    int row, column;
-} Sums;
 
 /* The columns' transform of the column at `from`: numbers 0 and 2, or 1 and 3. */
 VECTOR_INLINE void output_column(const Sums *s, const float *from, int odd, Vector *one,
@@ -155,7 +147,6 @@ VECTOR_INLINE void output_column(const Sums *s, const float *from, int odd, Vect
         *two += *(const VectorPlace *)(from + (size_t)(SIDE * WIDE) * s->plane);
 }
 
-/* Rows 0 and 2, or 1 and 3. */
 VECTOR_INLINE void output_rows(const Sums *s, const Patch *p, int odd, const WinogradEnd *end,
                                Act act, float *y) {
     Vector first[2], second[2], upper[SIDE], lower[SIDE];
@@ -173,77 +164,32 @@ VECTOR_INLINE void output_rows(const Sums *s, const Patch *p, int odd, const Win
     put_output(lower, 2 + odd, p, end, act, y);
 }
 
-/* A vector of outputs of a tile; y, end->b and end->r begin at its channels. */
-VECTOR_INLINE void output_vector(const Sums *s, const Patch *p, int lanes, const WinogradEnd *end,
-                                 Act act, float *y) {
-    if (p->rows >= SIDE && p->columns >= SIDE && lanes == LANES) {
-        output_rows(s, p, 0, end, act, y);
-        output_rows(s, p, 1, end, act, y);
-        return;
-    }
-    TileSums sums;
-    const WinogradEnd none = {0};
-    output_rows(s, &SUMS_PATCH, 0, &none, ACT_NONE, sums[0][0]);
-    output_rows(s, &SUMS_PATCH, 1, &none, ACT_NONE, sums[0][0]);
-    put_edge(sums, p, lanes, end, y);
-}
+static void output(const WinoSums *s) { output_maps(s, output_rows); }
 
-VECTOR_INLINE WinogradEnd end_at(const WinogradEnd *end, int k) {
-    return (WinogradEnd){end->b ? end->b + k : NULL, end->r ? end->r + k : NULL, end->act,
-                         end->slope};
-}
-
-VECTOR_INLINE void output_tiles(const Winograd *s, const Planes *m, int first, int count, int k0,
-                                int channels, const WinogradEnd *end, Act act, float *y) {
-    for (int t = 0; t < count; t++) {
-        Corner at = corner(s, first + t);
-        size_t row = (size_t)s->out_w * s->k;
-        const Patch p = {((size_t)at.image * s->out_h + at.i) * row + (size_t)at.j * s->k, row,
-                         (size_t)s->k, s->out_h - at.i, s->out_w - at.j};
-        for (int c = 0; c < channels; c += LANES) {
-            const float *from = m->data + (size_t)t * m->ld + c;
-            const Sums sums = {from, from, m->plane, ODD, ODD};
-            WinogradEnd here = end_at(end, k0 + c);
-            output_vector(&sums, &p, vector_lanes(channels - c), &here, act, y + k0 + c);
-        }
-    }
-}
-
-void ISA_NAME(winostride_output)(const Winograd *s, const Planes *m, int first, int count, int k0,
-                                 int channels, const WinogradEnd *end, float *y) {
-    switch (end->act) {
-    case ACT_NONE: output_tiles(s, m, first, count, k0, channels, end, ACT_NONE, y); break;
-    case ACT_RELU: output_tiles(s, m, first, count, k0, channels, end, ACT_RELU, y); break;
-    case ACT_LEAKY: output_tiles(s, m, first, count, k0, channels, end, ACT_LEAKY, y); break;
-    case ACT_SILU: output_tiles(s, m, first, count, k0, channels, end, ACT_SILU, y); break;
-    }
-}
-
-/* Phase i of a tile of dx. */
-VECTOR_INLINE void output_phase(const Winograd *s, const Planes *m, int tile, int t, int i, int k0,
-                                int channels, const WinogradEnd *end, float *dx) {
-    const int row = i / 2, column = i % 2, step = panel_vectors(channels) * LANES;
-    Corner at = corner(s, tile);
+/* Phase i of tile t of dx, tile 0 is the first one. */
+VECTOR_INLINE void output_phase(const WinoSums *o, int t, int i) {
+    const int row = i / 2, column = i % 2, step = panel_vectors(o->channels) * LANES;
+    const Winograd *s = o->s;
+    Corner at = corner(s, o->first + t);
     int top = 2 * at.i + !row, left = 2 * at.j + !column;
     const Patch p = {(((size_t)at.image * s->h + top) * s->w + left) * s->k,
                      2 * (size_t)s->w * s->k, 2 * (size_t)s->k, (s->h - top + 1) / 2,
                      (s->w - left + 1) / 2};
-    const float *from = m->data + (size_t)t * m->ld;
-    for (int c = 0; c < channels; c += LANES) {
-        const Sums sums = {from + i * step + c, from + (i == 2 ? step : 0) + c, m->plane, row,
+    const float *from = o->m.data + (size_t)t * o->m.ld;
+    for (int c = 0; c < o->channels; c += LANES) {
+        const Sums sums = {from + i * step + c, from + (i == 2 ? step : 0) + c, o->m.plane, row,
                            column};
-        WinogradEnd here = end_at(end, k0 + c);
-        output_vector(&sums, &p, vector_lanes(channels - c), &here, ACT_NONE, dx + k0 + c);
+        output_vector(&sums, output_rows, &p, o->k0 + c, vector_lanes(o->channels - c), &o->end,
+                      ACT_NONE, o->y);
     }
 }
 
-void ISA_NAME(winostride_input_gradient)(const Winograd *s, const Planes *m, int first, int count,
-                                         int k0, int channels, const WinogradEnd *end, float *dx) {
-    for (int t = 0; t < count; t++) {
-        output_phase(s, m, first + t, t, 0, k0, channels, end, dx);
-        output_phase(s, m, first + t, t, 1, k0, channels, end, dx);
-        output_phase(s, m, first + t, t, 2, k0, channels, end, dx);
-        output_phase(s, m, first + t, t, 3, k0, channels, end, dx);
+static void turned_output(const WinoSums *s) {
+    for (int t = 0; t < s->count; t++) {
+        output_phase(s, t, 0);
+        output_phase(s, t, 1);
+        output_phase(s, t, 2);
+        output_phase(s, t, 3);
     }
 }
 
@@ -301,56 +247,46 @@ static inline void put_weights(const Vector g[9], const Slots *s) {
     }
 }
 
-/* Outputs as lanes: a block of LANES outputs is turned round tap by tap. */
-static void forward_weights(int c, const float *w, int first, int lanes, int rows, float *u,
-                            size_t plane) {
-    for (int v = 0; v < panel_vectors(lanes); v++) {
-        int count = vector_lanes(lanes - v * LANES), step = panel_width(lanes, v) * LANES;
-        const float *from = w + (size_t)(first + v * LANES) * 9 * c;
-        Slots s = {u, plane, (size_t)first * rows, {{0}}};
-        for (int i = 0; i < rows; i++) {
-            float turned[9][LANES] = {{0}};
-            Vector g[9];
-            for (int l = 0; l < count; l++)
-                for (int tap = 0; tap < 9; tap++)
-                    turned[tap][l] = from[((size_t)l * 9 + tap) * c + i];
-            for (int tap = 0; tap < 9; tap++) g[tap] = *(const VectorPlace *)turned[tap];
-            for (int phases = 1; phases <= PHASES; phases *= 2)
-                for (int slot = 0; slot < phases; slot++)
-                    s.place[phases][slot] =
-                        panel_place(phases * rows, v) + (size_t)(slot * rows + i) * step;
-            put_weights(g, &s);
-        }
+/* Lanes are columns, of which each phase has the same. */
+static void forward_weights(const WinoWeights *w, int v, Slots *s) {
+    Kernels kernels;
+    size_t step = (size_t)panel_width(w->lanes, v) * LANES;
+    for (int row = 0; row < w->rows; row++) {
+        Vector g[9];
+        if (row % KERNEL_ROWS == 0) gather_kernels(w, v * LANES, row, kernels);
+        for (int tap = 0; tap < 9; tap++)
+            g[tap] = *(const VectorPlace *)kernels[row % KERNEL_ROWS][tap];
+        for (int phases = 1; phases <= PHASES; phases *= 2)
+            for (int slot = 0; slot < phases; slot++)
+                s->place[phases][slot] =
+                    panel_place(phases * w->rows, v) + (size_t)(slot * w->rows + row) * step;
+        put_weights(g, s);
     }
 }
 
-/* Inputs as lanes, taps turned round. */
-static void turned_weights(int c, const float *w, int first, int lanes, int rows, float *u,
-                           size_t plane) {
-    int vectors = panel_vectors(lanes);
-    for (int v = 0; v < vectors; v++)
-        for (int o = 0; o < rows; o++) {
-            Slots s = {u, plane, (size_t)first * rows, {{0}}};
-            Vector g[9];
-            for (int tap = 0; tap < 9; tap++)
-                g[8 - tap] = vector_load(w + ((size_t)o * 9 + tap) * c + first + v * LANES,
-                                         vector_lanes(lanes - v * LANES));
-            for (int phases = 1; phases <= PHASES; phases *= 2)
-                for (int slot = 0; slot < phases; slot++) {
-                    int columns = phases * vectors * LANES, at = slot * vectors + v;
-                    s.place[phases][slot] =
-                        panel_place(rows, at) + (size_t)o * panel_width(columns, at) * LANES;
-                }
-            put_weights(g, &s);
-        }
+/* Each phase has columns of its own. */
+static void turned_weights(const WinoWeights *w, int v, Slots *s) {
+    int vectors = panel_vectors(w->lanes);
+    for (int row = 0; row < w->rows; row++) {
+        Vector g[9];
+        turned_kernels(w, v * LANES, row, g);
+        for (int phases = 1; phases <= PHASES; phases *= 2)
+            for (int slot = 0; slot < phases; slot++) {
+                int columns = phases * vectors * LANES, at = slot * vectors + v;
+                s->place[phases][slot] =
+                    panel_place(w->rows, at) + (size_t)row * panel_width(columns, at) * LANES;
+            }
+        put_weights(g, s);
+    }
 }
 
-void ISA_NAME(winostride_weights)(int c, const float *w, bool turned, int first, int lanes,
-                                  int rows, float *u, size_t plane) {
-    if (turned)
-        turned_weights(c, w, first, lanes, rows, u, plane);
-    else
-        forward_weights(c, w, first, lanes, rows, u, plane);
+static void weights(const WinoWeights *w, float *u, size_t plane, size_t begin) {
+    Slots s = {u, plane, begin, {{0}}};
+    for (int v = 0; v < panel_vectors(w->lanes); v++)
+        if (w->turned)
+            turned_weights(w, v, &s);
+        else
+            forward_weights(w, v, &s);
 }
 
 /* G' m for the outer taps, and for the middle one. */
@@ -393,8 +329,7 @@ VECTOR_INLINE void weight_phase(const Planes *p, const float *at, int i, int cha
     }
 }
 
-void ISA_NAME(winostride_weight_gradient)(int c, const Planes *m, int k0, int k1, float *dw,
-                                          bool add) {
+static void weight_gradient(int c, const Planes *m, int k0, int k1, float *dw, bool add) {
     for (int k = k0; k < k1; k++)
         for (int c0 = 0; c0 < c; c0 += LANES) {
             int lanes = vector_lanes(c - c0);
@@ -410,4 +345,16 @@ void ISA_NAME(winostride_weight_gradient)(int c, const Planes *m, int k0, int k1
                 vector_store(to, g[tap], lanes);
             }
         }
+}
+
+const WinoTransforms *ISA_NAME(winostride_transforms)(void) {
+    static const WinoTransforms transforms = {.taps = TAPS,
+                                              .input = input,
+                                              .turned_input = turned_input,
+                                              .gradient = gradient,
+                                              .output = output,
+                                              .turned_output = turned_output,
+                                              .weights = weights,
+                                              .weight_gradient = weight_gradient};
+    return &transforms;
 }

@@ -17,6 +17,7 @@
 
 enum { WINOTILE_SIDE = 4, WINOTILE_TAPS = 36, WINOSTRIDE_TAPS = 25 };
 enum { WINOSTRIDE_PRODUCTS = 81 }; /* of a tile: phases of all planes */
+enum { WINOTILE_STEP = 24 };       /* tiles of a block, at least: a multiple of every TILE_ROWS */
 
 /* Planes of matrices with `ld` numbers a row. */
 typedef struct {
@@ -33,65 +34,62 @@ typedef struct {
     const float *zeros;
 } WinoMaps;
 
-/* v[xi][t] = B' x B of the 6x6 inputs of tiles first .. first+count-1; row 0 is tile `first`. */
-ISA_DECLARE(void, winotile_input, (const WinoMaps *m, int first, int count, const Planes *v));
+/* Sums to be transformed back: y = end(A' m A) for the tiles first .. first+count-1 and the
+ * channels k0 .. k0+channels-1 of y, whose maps have s->k; row 0 of the planes is tile `first`,
+ * column 0 channel k0. */
+typedef struct {
+    const Winograd *s;
+    Planes m;
+    int first, count, k0, channels;
+    WinogradEnd end;
+    float *y;
+} WinoSums;
 
-/* v[xi][t] = A dz A' of the 4x4 outputs, and sum [c] = dz summed over all pixels of these tiles;
- * there is room for gemm_columns(c) numbers. */
-ISA_DECLARE(void, winotile_gradient,
-            (const WinoMaps *m, int first, int count, const Planes *v, float *sum));
+/* A part of weights w [k,3,3,c] as packed matrices (gemm.h) [rows][lanes]: `lanes` outputs from
+ * `first` on and `rows` inputs from row0 on, or, turned, for the gradient of x, lanes of inputs and
+ * rows of outputs, and the taps turned round. */
+typedef struct {
+    const float *w;
+    int c;
+    bool turned;
+    int first, lanes, row0, rows;
+} WinoWeights;
 
-/* y = end(A' m A) for channels k0 .. k0+channels-1 of y, whose maps have s->k; column 0 of the
- * planes is channel k0. */
-ISA_DECLARE(void, winotile_output,
-            (const Winograd *s, const Planes *m, int first, int count, int k0, int channels,
-             const WinogradEnd *end, float *y));
+/* The transforms of one stride. */
+typedef struct {
+    int taps; /* planes */
 
-/* u[xi] = G w G' as packed matrices (gemm.h) [rows][lanes] for the `lanes` channels from first on
- * of weights [k,3,3,c] and `rows` ones from row0 on: outputs as lanes and inputs as rows, or, for
- * the gradient of x with taps turned round, the other way. */
-ISA_DECLARE(void, winotile_weights,
-            (int c, const float *w, bool turned, int first, int lanes, int row0, int rows, float *u,
-             size_t plane));
+    /* v[xi][t] = B' x B of tiles first .. first+count-1, row 0 is tile `first`: of x, with stride 2
+     * of each of its phases, c channels a phase, and behind the last one is room for a vector; of
+     * dz for the gradient of x. */
+    void (*input)(const WinoMaps *m, int first, int count, const Planes *v);
+    void (*turned_input)(const WinoMaps *m, int first, int count, const Planes *v);
 
-/* dw [k,3,3,c] = or += G' m G for the outputs k0 .. k1-1; row o of a plane is output o. */
-ISA_DECLARE(void, winotile_weight_gradient,
-            (int c, const Planes *m, int k0, int k1, float *dw, bool add));
+    /* v[xi][t] = A dz A' of the 4x4 outputs, and sum [c] = dz summed over all pixels of these
+     * tiles; there is room for gemm_columns(c) numbers. */
+    void (*gradient)(const WinoMaps *m, int first, int count, const Planes *v, float *sum);
 
-/* Phases in plane xi. */
+    /* y from the sums, and dx: with stride 2 from those of each phase, gemm_columns(channels)
+     * columns a phase, without an activation. */
+    void (*output)(const WinoSums *s);
+    void (*turned_output)(const WinoSums *s);
+
+    /* u[xi] = G w G', from `begin` numbers for each phase of the plane on.  With stride 2 a row is
+     * one of a phase of inputs, or, turned, a phase has gemm_columns(lanes) columns. */
+    void (*weights)(const WinoWeights *w, float *u, size_t plane, size_t begin);
+
+    /* dw [k,3,3,c] = or += G' m G for the outputs k0 .. k1-1; row o of a plane is output o. */
+    void (*weight_gradient)(int c, const Planes *m, int k0, int k1, float *dw, bool add);
+} WinoTransforms;
+
+/* Of stride 1 and of stride 2. */
+ISA_DECLARE(const WinoTransforms *, winotile_transforms, (void));
+ISA_DECLARE(const WinoTransforms *, winostride_transforms, (void));
+
+/* Phases in plane xi with stride 2. */
 static inline int winostride_phases(int xi) {
     int last = WINOTILE_SIDE; /* infinity */
     return (xi / (last + 1) < last ? 2 : 1) * (xi % (last + 1) < last ? 2 : 1);
 }
-
-/* v[xi][t] = B' x B of each phase of x, c channels a phase; behind the last one is room for a
- * vector. */
-ISA_DECLARE(void, winostride_input, (const WinoMaps *m, int first, int count, const Planes *v));
-
-/* v[xi][t] = B' dz B of the 5x5 gradients from each tile's first on. */
-ISA_DECLARE(void, winostride_window, (const WinoMaps *m, int first, int count, const Planes *v));
-
-ISA_DECLARE(void, winostride_gradient,
-            (const WinoMaps *m, int first, int count, const Planes *v, float *sum));
-
-ISA_DECLARE(void, winostride_output,
-            (const Winograd *s, const Planes *m, int first, int count, int k0, int channels,
-             const WinogradEnd *end, float *y));
-
-/* dx = end(A' m A) of each phase, for channels k0 .. k0+channels-1 of s->k; a phase has
- * gemm_columns(channels) columns. */
-ISA_DECLARE(void, winostride_input_gradient,
-            (const Winograd *s, const Planes *m, int first, int count, int k0, int channels,
-             const WinogradEnd *end, float *dx));
-
-/* As winotile_weights; a row is one of a phase of inputs, or, turned, a phase has
- * gemm_columns(lanes) columns.  Plane xi of u begins first * rows numbers for each of its phases
- * further on. */
-ISA_DECLARE(void, winostride_weights,
-            (int c, const float *w, bool turned, int first, int lanes, int rows, float *u,
-             size_t plane));
-
-ISA_DECLARE(void, winostride_weight_gradient,
-            (int c, const Planes *m, int k0, int k1, float *dw, bool add));
 
 #endif

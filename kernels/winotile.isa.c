@@ -80,7 +80,7 @@ static void input_vector(const float *const *place, int c, float *to, size_t pla
     input_end_row(place, c, 1, to, plane);
 }
 
-void ISA_NAME(winotile_input)(const WinoMaps *m, int first, int count, const Planes *v) {
+static void input(const WinoMaps *m, int first, int count, const Planes *v) {
     const float *place[TAPS];
     Rest rest;
     for (int t = 0; t < count; t++) {
@@ -101,18 +101,8 @@ VECTOR_INLINE void put_gradient(const Vector y[SIDE], int row, float *to, size_t
     put_row(v, row, to, plane);
 }
 
-void ISA_NAME(winotile_gradient)(const WinoMaps *m, int first, int count, const Planes *v,
-                                 float *sum) {
+static void gradient(const WinoMaps *m, int first, int count, const Planes *v, float *sum) {
     gradient_tiles(m, first, count, true, put_gradient, v, sum);
-}
-
-static Patch patch_of(const Winograd *s, int tile) {
-    Corner at = corner(s, tile);
-    return (Patch){.place = (((size_t)at.image * s->h + at.i) * s->w + at.j) * s->k,
-                   .row = (size_t)s->w * s->k,
-                   .pixel = (size_t)s->k,
-                   .rows = s->h - at.i,
-                   .columns = s->w - at.j};
 }
 
 /* The columns' transform of three columns: numbers 0 and 2, or 1 and 3. */
@@ -131,62 +121,20 @@ VECTOR_INLINE void output_columns(const float *from, size_t plane, int odd, Vect
     }
 }
 
-/* Rows 0 and 2, or 1 and 3. */
-VECTOR_INLINE void output_rows(const float *from, size_t plane, const Patch *p, int odd,
-                               const WinogradEnd *end, Act act, float *y) {
+VECTOR_INLINE void output_rows(const Sums *s, const Patch *p, int odd, const WinogradEnd *end,
+                               Act act, float *y) {
     Vector first[3], second[3], upper[SIDE], lower[SIDE];
-    output_columns(from, plane, odd, first, second);
+    output_columns(s->from, s->plane, odd, first, second);
     output_begin(first + 1, upper), output_begin(second + 1, lower);
     upper[0] += first[0], lower[0] += second[0];
-    output_columns(from + 3 * plane, plane, odd, first, second);
+    output_columns(s->from + 3 * s->plane, s->plane, odd, first, second);
     output_end(first, upper), output_end(second, lower);
     upper[3] += first[2], lower[3] += second[2];
     put_output(upper, odd, p, end, act, y);
     put_output(lower, 2 + odd, p, end, act, y);
 }
 
-/* The first vector of outputs: y, end->b and end->r begin at its channels. */
-VECTOR_INLINE void output_vector(const float *from, size_t plane, const Patch *p,
-                                 const WinogradEnd *end, Act act, float *y) {
-    output_rows(from, plane, p, 0, end, act, y);
-    output_rows(from, plane, p, 1, end, act, y);
-}
-
-/* The same where some pixels are outside of the map or some lanes behind its channels. */
-static void output_edge(const float *from, size_t plane, const Patch *p, int lanes,
-                        const WinogradEnd *end, float *y) {
-    TileSums sums;
-    output_vector(from, plane, &SUMS_PATCH, &(WinogradEnd){0}, ACT_NONE, sums[0][0]);
-    put_edge(sums, p, lanes, end, y);
-}
-
-VECTOR_INLINE void output_tiles(const Winograd *s, const Planes *m, int first, int count, int k0,
-                                int channels, const WinogradEnd *end, Act act, float *y) {
-    for (int t = 0; t < count; t++) {
-        Patch p = patch_of(s, first + t);
-        bool whole = p.rows >= SIDE && p.columns >= SIDE;
-        const float *from = m->data + (size_t)t * m->ld;
-        for (int c = 0; c < channels; c += LANES) {
-            int lanes = vector_lanes(channels - c), k = k0 + c;
-            WinogradEnd here = {end->b ? end->b + k : NULL, end->r ? end->r + k : NULL, act,
-                                end->slope};
-            if (whole && lanes == LANES)
-                output_vector(from + c, m->plane, &p, &here, act, y + k);
-            else
-                output_edge(from + c, m->plane, &p, lanes, &here, y + k);
-        }
-    }
-}
-
-void ISA_NAME(winotile_output)(const Winograd *s, const Planes *m, int first, int count, int k0,
-                               int channels, const WinogradEnd *end, float *y) {
-    switch (end->act) {
-    case ACT_NONE: output_tiles(s, m, first, count, k0, channels, end, ACT_NONE, y); break;
-    case ACT_RELU: output_tiles(s, m, first, count, k0, channels, end, ACT_RELU, y); break;
-    case ACT_LEAKY: output_tiles(s, m, first, count, k0, channels, end, ACT_LEAKY, y); break;
-    case ACT_SILU: output_tiles(s, m, first, count, k0, channels, end, ACT_SILU, y); break;
-    }
-}
+static void output(const WinoSums *s) { output_maps(s, output_rows); }
 
 /* The 36 numbers of one 3x3 kernel a lane, in the planes from `to` on. */
 static inline void put_weights(Vector g[9], float *to, size_t plane) {
@@ -202,53 +150,37 @@ static inline void put_weights(Vector g[9], float *to, size_t plane) {
     }
 }
 
-/* Outputs as lanes: a block of LANES outputs is turned round tap by tap. */
-static void forward_weights(int c, const float *w, int lanes, int rows, float *u, int step,
-                            size_t plane) {
-    enum { BLOCK = 16 };
-    float turned[BLOCK][9][LANES];
-    memset(turned, 0, sizeof turned);
-    for (int c0 = 0; c0 < rows; c0 += BLOCK) {
-        int inputs = rows - c0 < BLOCK ? rows - c0 : BLOCK;
-        for (int l = 0; l < lanes; l++)
-            for (int tap = 0; tap < 9; tap++) {
-                const float *from = w + ((size_t)l * 9 + tap) * c + c0;
-                for (int i = 0; i < inputs; i++) turned[i][tap][l] = from[i];
-            }
-        for (int i = 0; i < inputs; i++) {
-            Vector g[9];
-            for (int tap = 0; tap < 9; tap++) g[tap] = *(const VectorPlace *)turned[i][tap];
-            put_weights(g, u + (size_t)(c0 + i) * step, plane);
-        }
-    }
-}
-
-/* Inputs as lanes. */
-static void turned_weights(int c, const float *w, int lanes, int rows, float *u, int step,
-                           size_t plane) {
-    for (int o = 0; o < rows; o++, u += step) {
+static void forward_weights(const WinoWeights *w, int lane, float *u, int step, size_t plane) {
+    Kernels kernels;
+    for (int row = 0; row < w->rows; row++, u += step) {
         Vector g[9];
+        if (row % KERNEL_ROWS == 0) gather_kernels(w, lane, row, kernels);
         for (int tap = 0; tap < 9; tap++)
-            g[8 - tap] = vector_load(w + ((size_t)o * 9 + tap) * c, lanes);
+            g[tap] = *(const VectorPlace *)kernels[row % KERNEL_ROWS][tap];
         put_weights(g, u, plane);
     }
 }
 
-void ISA_NAME(winotile_weights)(int c, const float *w, bool turned, int first, int lanes, int row0,
-                                int rows, float *u, size_t plane) {
-    for (int v = 0; v < panel_vectors(lanes); v++) {
-        int at = first + v * LANES, count = vector_lanes(lanes - v * LANES);
-        int step = panel_width(lanes, v) * LANES;
-        float *to = u + panel_place(rows, v);
-        if (turned)
-            turned_weights(c, w + (size_t)row0 * 9 * c + at, count, rows, to, step, plane);
-        else
-            forward_weights(c, w + (size_t)at * 9 * c + row0, count, rows, to, step, plane);
+static void turned_weights(const WinoWeights *w, int lane, float *u, int step, size_t plane) {
+    for (int row = 0; row < w->rows; row++, u += step) {
+        Vector g[9];
+        turned_kernels(w, lane, row, g);
+        put_weights(g, u, plane);
     }
 }
 
-void ISA_NAME(winotile_weight_gradient)(int c, const Planes *m, int k0, int k1, float *dw,
-                                        bool add) {
+static void weights(const WinoWeights *w, float *u, size_t plane, size_t begin) {
+    for (int v = 0; v < panel_vectors(w->lanes); v++) {
+        float *to = u + begin + panel_place(w->rows, v);
+        int step = panel_width(w->lanes, v) * LANES;
+        if (w->turned)
+            turned_weights(w, v * LANES, to, step, plane);
+        else
+            forward_weights(w, v * LANES, to, step, plane);
+    }
+}
+
+static void weight_gradient(int c, const Planes *m, int k0, int k1, float *dw, bool add) {
     for (int k = k0; k < k1; k++)
         for (int c0 = 0; c0 < c; c0 += LANES) {
             int lanes = vector_lanes(c - c0);
@@ -271,4 +203,16 @@ void ISA_NAME(winotile_weight_gradient)(int c, const Planes *m, int k0, int k1, 
                 }
             }
         }
+}
+
+const WinoTransforms *ISA_NAME(winotile_transforms)(void) {
+    static const WinoTransforms transforms = {.taps = TAPS,
+                                              .input = input,
+                                              .turned_input = input,
+                                              .gradient = gradient,
+                                              .output = output,
+                                              .turned_output = output,
+                                              .weights = weights,
+                                              .weight_gradient = weight_gradient};
+    return &transforms;
 }

@@ -3,7 +3,7 @@
 #include "kernels/engines.h"
 #include "kernels/onednn.h"
 #include "kernels/tune.h"
-#include "kernels/winograd.h"
+#include "kernels/winorule.h"
 #include "tests/oprun.h"
 #include "tests/process.h"
 #include "tests/support.h"
@@ -174,7 +174,7 @@ static int ways_of(const Case *c, int pass, int way[3]) {
     int other = c->groups > 1 ? DEPTHWISE : c->size == 1 ? PRODUCT : WINOGRAD;
     Winograd sizes = winograd_new(c->n, c->h, c->w, c->c, c->k, 1, 1);
     way[0] = c->way[pass];
-    if (way[0] == BY_SIZE) way[0] = winograd_pays(&sizes, (WinogradPass)pass) ? WINOGRAD : ONEDNN;
+    if (way[0] == BY_SIZE) way[0] = winorule_pays(&sizes, (WinogradPass)pass) ? WINOGRAD : ONEDNN;
     way[1] = way[0] == other ? ONEDNN : other;
     return 2;
 }

@@ -1,7 +1,7 @@
 /* Winograd against direct sums in double precision, in every instruction set that this machine has:
  * the program runs its tests once in a process for each. */
 #include "kernels/gemm.h"
-#include "kernels/winograd.h"
+#include "kernels/winorule.h"
 #include "tests/oprun.h"
 #include "tests/support.h"
 
@@ -276,7 +276,7 @@ static double *gradient_away_from_kinks(const Data *d) {
 static void check_conv(const Case *large) {
     static const Act acts[] = {ACT_NONE, ACT_RELU, ACT_LEAKY, ACT_SILU};
     Winograd s = winograd_new(large->n, large->h, large->w, large->c, large->k, large->stride, 1);
-    for (int pass = 0; pass < 3; pass++) assert_true(winograd_pays(&s, (WinogradPass)pass));
+    for (int pass = 0; pass < 3; pass++) assert_true(winorule_pays(&s, (WinogradPass)pass));
     for (int a = 0; a < 4; a++) {
         Case c = *large;
         c.act = acts[a];

@@ -1,7 +1,7 @@
 #include "tests/bench/sweep.h"
 
 #include "kernels/backend.h"
-#include "kernels/winograd.h"
+#include "kernels/winorule.h"
 #include "tensor/error.h"
 #include "tensor/parallel.h"
 #include "tensor/rng.h"
@@ -203,7 +203,7 @@ static void one_pass(const Conv *s, int pass, Summary *sum) {
     snprintf(name, sizeof name, "conv %dx%dx%dx%d to %d, %dx%d stride %d, %s", s->n, s->h, s->w,
              s->c, s->k, s->size, s->size, s->stride, PASS_NAME[pass]);
     double ratio = best[EXACT] / best[RULE];
-    bool differs = t.may_winograd && winograd_pays(&t.winograd, (WinogradPass)pass);
+    bool differs = t.may_winograd && winorule_pays(&t.winograd, (WinogradPass)pass);
     printf(
         "{\"case\": \"%s\", \"threads\": %d, \"runs\": %d, \"way\": \"%s\", \"direct_us\": %.2f, "
         "\"us\": %.2f, \"ratio\": %.3f",
