@@ -2,28 +2,14 @@
 
 #include "autograd/chain.h"
 #include "autograd/order.h"
-#include "autograd/place.h"
 #include "autograd/profile.h"
+#include "autograd/slots.h"
 #include "autograd/step.h"
 #include "tensor/seconds.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { HYPER = 4, FOREVER = 1 << 30 };
-
-/* Slots behind those of step.h. */
-enum { SLOT_WORKSPACE, SLOT_HYPER, SLOT_HISTORY, SLOT_CURSOR, OWN_SLOTS };
-
-/* Where one value or gradient lies: in the plan's memory for a part of the run, or outside. */
-typedef struct {
-    size_t bytes; /* 0: not part of this plan */
-    int first, last;
-    size_t offset;
-    void *outside;       /* in the slabs of Params */
-    const Chain *within; /* only this chain's steps touch it: it holds one block of images */
-} Slot;
 
 struct Plan {
     Arena *arena;
@@ -33,45 +19,20 @@ struct Plan {
     StepList list;
     OrderStep *order; /* of backends that run steps side by side; else NULL */
     size_t workspace; /* bytes of one */
-    Slot *slot;       /* of step.h, then OWN_SLOTS */
-    int slots;
+    Slots slots;
     char *memory;
-    size_t bytes;
     void *captured;
     int runs;
     bool timing;
     UpdateAttr update;
 };
 
-static size_t bytes_of(const Plan *plan, const Tensor *t) {
-    size_t each = t->dtype == F32 ? plan->backend->real_size : dtype_size(t->dtype);
-    return shape_size(t->shape) * each;
-}
-
-static Slot *own_slot(const Plan *plan, int which) {
-    return &plan->slot[plan->slots - OWN_SLOTS + which];
-}
-
-static int rows_of(const Plan *plan) { return plan->options.rows ? plan->options.rows : 1; }
-
-static bool is_gradient(const Plan *plan, int slot) {
-    return slot / graph_tensors(plan->graph) == 1;
-}
-
-static Tensor *slot_tensor(const Plan *plan, int slot) {
-    int tensors = graph_tensors(plan->graph);
-    return graph_tensor(plan->graph, slot % tensors);
-}
-
 static void *address(const Plan *plan, const Slot *s) {
     return s->outside ? s->outside : plan->memory + s->offset;
 }
 
-/* Steps that run side by side have workspaces of their lanes' own (order.h), and memory that the
- * next step does not take: values stay where they are for REST steps longer.  On HRNet-W48 that
- * halves the longest chain of steps that wait for each other, for 10 % more memory; more brings
- * nothing. */
-enum { LANES = 4, WORKSPACE_ALIGN = 256, REST = 40 };
+/* Steps that run side by side have workspaces of their lanes' own (order.h). */
+enum { LANES = 4, WORKSPACE_ALIGN = 256 };
 
 static bool runs_beside(const Plan *plan) {
     return plan->backend->capture_wait && !plan->options.plain;
@@ -91,54 +52,6 @@ static void prepare_steps(Plan *plan) {
         if (s->call.workspace_size > most) most = s->call.workspace_size;
     }
     plan->workspace = (most + WORKSPACE_ALIGN - 1) / WORKSPACE_ALIGN * WORKSPACE_ALIGN;
-    *own_slot(plan, SLOT_WORKSPACE) =
-        (Slot){.last = FOREVER, .bytes = plan->workspace * (size_t)(runs_beside(plan) ? LANES : 1)};
-}
-
-static void touch(Plan *plan, const Place *place, int step) {
-    Slot *s = &plan->slot[place->slot];
-    const Chain *chain = plan->list.step[step].chain;
-    if (!s->bytes) {
-        Tensor whole = *slot_tensor(plan, place->slot); /* a chain's step has a block of it */
-        whole.dtype = place->tensor->dtype;
-        s->bytes = bytes_of(plan, &whole);
-        s->first = step;
-        s->within = chain;
-    }
-    if (s->within != chain) s->within = NULL;
-    if (step > s->last) s->last = step;
-}
-
-/* Lives as long as the plan: what the host writes before or reads after a run. */
-static void keep_forever(Plan *plan, int slot, bool from_start) {
-    Slot *s = &plan->slot[slot];
-    if (!s->bytes) return;
-    if (from_start) s->first = 0;
-    s->last = FOREVER;
-    s->within = NULL;
-}
-
-/* What a chain shares with other steps lives while any of its blocks runs; what it does not need
- * room for one block, from its first to its last step in each. */
-static void suit_chain(Plan *plan, int slot, bool of_images, const Chain *chain) {
-    Slot *s = &plan->slot[slot];
-    if (!of_images) s->within = NULL;
-    if (s->within) {
-        s->bytes = bytes_of(plan, slot_tensor(plan, slot)) / (size_t)chain->blocks;
-        return;
-    }
-    if (s->first > chain->first) s->first = chain->first;
-    if (s->last < chain->last) s->last = chain->last;
-}
-
-static void suit_chains(Plan *plan) {
-    for (int i = 0; i < plan->list.count; i++) {
-        Step *s = &plan->list.step[i];
-        Place place[STEP_PLACES];
-        int count = s->chain ? step_places(plan->graph, s, place) : 0;
-        for (int k = 0; k < count; k++)
-            suit_chain(plan, place[k].slot, chain_mask(&s->call, place[k].tensor), s->chain);
-    }
 }
 
 /* Steps that step_list put together run as one. */
@@ -147,59 +60,6 @@ static void link_steps(Plan *plan) {
         Step *s = &plan->list.step[i], *next = s + 1;
         if (s->together && next->together && s->pass == next->pass) s->call.next = &next->call;
     }
-}
-
-static void find_lifetimes(Plan *plan) {
-    const Graph *g = plan->graph;
-    int tensors = graph_tensors(g);
-    for (int i = 0; i < plan->list.count; i++) {
-        Place place[STEP_PLACES];
-        int count = step_places(g, &plan->list.step[i], place);
-        int last = step_last_together(&plan->list, i);
-        for (int k = 0; k < count; k++) {
-            touch(plan, &place[k], i);
-            touch(plan, &place[k], last);
-        }
-    }
-    for (int t = 0; t < tensors; t++)
-        if (graph_role(g, graph_tensor(g, t)) != TENSOR_MADE) keep_forever(plan, t, true);
-    const PlanOptions *o = &plan->options;
-    for (int i = 0; i < o->keeps; i++) keep_forever(plan, o->keep[i]->id, false);
-    for (int i = 0; i < o->wrts; i++) keep_forever(plan, o->wrt[i]->id + tensors, false);
-    if (o->loss) keep_forever(plan, o->loss->id, false);
-    suit_chains(plan);
-    const size_t numbers[OWN_SLOTS] = {
-        [SLOT_HYPER] = HYPER * (size_t)rows_of(plan),
-        [SLOT_HISTORY] = (size_t)o->records * (size_t)rows_of(plan),
-        [SLOT_CURSOR] = 1,
-    };
-    for (int i = SLOT_HYPER; i < OWN_SLOTS; i++)
-        *own_slot(plan, i) =
-            (Slot){.bytes = numbers[i] * plan->backend->real_size, .last = FOREVER};
-}
-
-static bool is_param(const Plan *plan, int slot) {
-    if (slot >= plan->slots - OWN_SLOTS) return false;
-    return graph_role(plan->graph, slot_tensor(plan, slot)) == TENSOR_PARAM;
-}
-
-static void place_slots(Plan *plan) {
-    Block *block = calloc((size_t)plan->slots, sizeof *block);
-    int *owner = malloc((size_t)plan->slots * sizeof *owner), count = 0;
-    CHECK(block && owner, "out of memory");
-    for (int i = 0; i < plan->slots; i++) {
-        const Slot *s = &plan->slot[i];
-        if (!s->bytes || is_param(plan, i)) continue;
-        bool whole_run = plan->options.plain;
-        int rest = runs_beside(plan) && s->last < FOREVER ? REST : 0;
-        block[count] =
-            (Block){s->bytes, whole_run ? 0 : s->first, whole_run ? FOREVER : s->last + rest, 0};
-        owner[count++] = i;
-    }
-    plan->bytes = place_blocks(block, count);
-    for (int i = 0; i < count; i++) plan->slot[owner[i]].offset = block[i].offset;
-    free(block);
-    free(owner);
 }
 
 static UpdateRange *learned_ranges(Plan *plan, int *count) {
@@ -233,26 +93,25 @@ static Plan *plan_make(Graph *g, const Backend *backend, const PlanOptions *opti
     plan->list = step_list(g, backend, &plan->options, plan->arena);
     if (backend->on_host && !options->plain)
         chain_find(g, &plan->list, options->chain_bytes, plan->arena);
-    plan->slots = 3 * graph_tensors(g) + OWN_SLOTS;
-    plan->slot = arena_alloc(plan->arena, (size_t)plan->slots * sizeof *plan->slot);
     prepare_steps(plan);
     link_steps(plan);
-    find_lifetimes(plan);
-    place_slots(plan);
+    bool beside = runs_beside(plan);
+    SlotsNeed need = {g, backend, options, beside, plan->workspace * (size_t)(beside ? LANES : 1)};
+    plan->slots = slots_place(&need, &plan->list, plan->arena);
     return plan;
 }
 
 static Status no_memory(const Plan *plan, size_t limit) {
     return fail(ERR_MEMORY, "the plan needs %.1f MiB, %s has %.1f MiB; use fewer people at a time",
-                (double)plan->bytes / 0x1p20, plan->backend->name, (double)limit / 0x1p20);
+                (double)plan->slots.bytes / 0x1p20, plan->backend->name, (double)limit / 0x1p20);
 }
 
 static Status take_memory(Plan *plan) {
     size_t limit = plan->options.max_bytes ? plan->options.max_bytes : plan->backend->free_memory();
-    if (limit && plan->bytes > limit) return no_memory(plan, limit);
-    plan->memory = plan->backend->alloc(plan->bytes ? plan->bytes : 64);
+    if (limit && plan->slots.bytes > limit) return no_memory(plan, limit);
+    plan->memory = plan->backend->alloc(plan->slots.bytes ? plan->slots.bytes : 64);
     if (!plan->memory) return no_memory(plan, plan->backend->free_memory());
-    plan->backend->fill(plan->memory, 0xff, plan->bytes); /* NaN: what nobody wrote is seen */
+    plan->backend->fill(plan->memory, 0xff, plan->slots.bytes); /* NaN: what nobody wrote is seen */
     return OK;
 }
 
@@ -261,12 +120,15 @@ static Status bind_params(Plan *plan) {
     Params *p = graph_params(plan->graph);
     if (!p) return OK;
     CHECK(params_weights(p), "params_alloc comes before plan_new");
-    for (int i = 0; i < plan->slots; i++) {
-        if (!plan->slot[i].bytes || !is_param(plan, i)) continue;
-        char *slab = is_gradient(plan, i) ? params_gradients(p) : params_weights(p);
+    for (int i = 0; i < plan->slots.count; i++) {
+        Slot *slot = &plan->slots.slot[i];
+        bool gradient = false;
+        const Tensor *t = slot->bytes ? slots_param(plan->graph, &plan->slots, i, &gradient) : NULL;
+        if (!t) continue;
+        char *slab = gradient ? params_gradients(p) : params_weights(p);
         if (!slab) return fail(ERR_MEMORY, "no memory for the gradients of the weights");
-        int index = graph_param_index(plan->graph, slot_tensor(plan, i));
-        plan->slot[i].outside = slab + params_at(p, index)->offset * plan->backend->real_size;
+        const Param *param = params_at(p, graph_param_index(plan->graph, t));
+        slot->outside = slab + param->offset * plan->backend->real_size;
     }
     return OK;
 }
@@ -274,14 +136,16 @@ static Status bind_params(Plan *plan) {
 /* Numbers of the plan's own. */
 static Tensor own_tensor(const Plan *plan, int which, Shape shape) {
     Tensor t = {.dtype = F32, .shape = shape};
-    t.data = address(plan, own_slot(plan, which));
+    t.data = address(plan, slots_own(&plan->slots, which));
     return t;
 }
 
 static void bind_record(const Plan *plan, Call *c) {
     int values = plan->options.records;
     c->in[0] = own_tensor(plan, SLOT_CURSOR, (Shape){1, 1, 1, 1});
-    if (values) c->in[1] = own_tensor(plan, SLOT_HISTORY, (Shape){rows_of(plan), 1, 1, values});
+    if (values)
+        c->in[1] =
+            own_tensor(plan, SLOT_HISTORY, (Shape){slots_rows(&plan->options), 1, 1, values});
 }
 
 static Status bind_update(Plan *plan, Call *c) {
@@ -298,7 +162,7 @@ static Status bind_update(Plan *plan, Call *c) {
                         params_slab(p));
         if (data[i]) c->in[i] = (Tensor){.dtype = F32, .shape = slab, .data = data[i]};
     }
-    c->in[4] = own_tensor(plan, SLOT_HYPER, (Shape){rows_of(plan), 1, 1, HYPER});
+    c->in[4] = own_tensor(plan, SLOT_HYPER, (Shape){slots_rows(&plan->options), 1, 1, HYPER});
     c->in[5] = own_tensor(plan, SLOT_CURSOR, (Shape){1, 1, 1, 1});
     return OK;
 }
@@ -309,7 +173,7 @@ static Status bind_steps(Plan *plan) {
         Place place[STEP_PLACES];
         int count = step_places(plan->graph, s, place);
         for (int k = 0; k < count; k++) {
-            const Slot *slot = &plan->slot[place[k].slot];
+            const Slot *slot = &plan->slots.slot[place[k].slot];
             place[k].tensor->data = address(plan, slot);
             if (s->chain && slot->within) s->within |= chain_mask(&s->call, place[k].tensor);
         }
@@ -322,7 +186,7 @@ static Status bind_steps(Plan *plan) {
 static void bind_lanes(Plan *plan) {
     if (runs_beside(plan))
         plan->order = order_find(&plan->list, plan->backend->real_size, LANES, plan->arena);
-    char *first = address(plan, own_slot(plan, SLOT_WORKSPACE));
+    char *first = address(plan, slots_own(&plan->slots, SLOT_WORKSPACE));
     for (int i = 0; i < plan->list.count; i++) {
         Call *c = &plan->list.step[i].call;
         size_t lane = plan->order ? (size_t)plan->order[i].lane : 0;
@@ -369,7 +233,7 @@ void plan_free(Plan *plan) {
 
 size_t plan_estimate(Graph *g, const Backend *backend, const PlanOptions *options) {
     Plan *plan = plan_make(g, backend, options);
-    size_t bytes = plan->bytes;
+    size_t bytes = plan->slots.bytes;
     plan_free(plan);
     return bytes;
 }
@@ -382,7 +246,7 @@ static void run_step(const Plan *plan, const Step *s) {
     case PASS_RECORD:
     case PASS_FORWARD: b->op[s->node.op].forward(&s->call); break;
     case PASS_BACKWARD: b->op[s->node.op].backward(&s->call); break;
-    case PASS_ZERO: b->fill(filled->data, 0, bytes_of(plan, filled)); break;
+    case PASS_ZERO: b->fill(filled->data, 0, slots_bytes(plan->backend, filled)); break;
     case PASS_SEED: {
         static const double one = 1;
         static const float one_float = 1;
@@ -405,7 +269,7 @@ static void move_on(const Plan *plan, Step *s, int blocks) {
     for (int i = 0; i < CHAIN_TENSORS; i++) {
         Tensor *t = chain_tensor(&s->call, i);
         if (t->data && !(s->within & 1u << i))
-            t->data = (char *)t->data + (ptrdiff_t)bytes_of(plan, t) * blocks;
+            t->data = (char *)t->data + (ptrdiff_t)slots_bytes(plan->backend, t) * blocks;
     }
 }
 
@@ -468,7 +332,7 @@ void plan_run(Plan *plan) {
 }
 
 void plan_time(Plan *plan, bool on) { plan->timing = on; }
-size_t plan_bytes(const Plan *plan) { return plan->bytes; }
+size_t plan_bytes(const Plan *plan) { return plan->slots.bytes; }
 
 static double host_get(Dtype dtype, const void *values, size_t i) {
     return dtype == F64 ? ((const double *)values)[i] : (double)((const float *)values)[i];
@@ -496,7 +360,7 @@ static void write_numbers(const Backend *b, void *to, Dtype host, const void *va
 }
 
 void plan_write(Plan *plan, const Tensor *input, Dtype host, const void *values) {
-    const Slot *s = &plan->slot[input->id];
+    const Slot *s = &plan->slots.slot[input->id];
     if (!s->bytes) return; /* nothing in this plan reads it */
     CHECK(graph_role(plan->graph, input) != TENSOR_MADE, "'%s' is not an input", input->name);
     CHECK(input->dtype == F32 ? host == F32 || host == F64 : host == input->dtype,
@@ -508,13 +372,14 @@ void plan_write(Plan *plan, const Tensor *input, Dtype host, const void *values)
 }
 
 void *plan_input(const Plan *plan, const Tensor *input) {
-    const Slot *s = &plan->slot[input->id];
+    const Slot *s = &plan->slots.slot[input->id];
     CHECK(graph_role(plan->graph, input) == TENSOR_INPUT, "'%s' is not an input", input->name);
     return s->bytes ? address(plan, s) : NULL;
 }
 
 void plan_schedule(Plan *plan, const PlanHyper *hyper, int count) {
-    CHECK(count > 0 && count <= rows_of(plan), "%d steps for %d rows", count, rows_of(plan));
+    CHECK(count > 0 && count <= slots_rows(&plan->options), "%d steps for %d rows", count,
+          slots_rows(&plan->options));
     double *rows = malloc((size_t)count * HYPER * sizeof *rows);
     CHECK(rows, "out of memory");
     for (int i = 0; i < count; i++) {
@@ -522,16 +387,18 @@ void plan_schedule(Plan *plan, const PlanHyper *hyper, int count) {
         memcpy(rows + (size_t)i * HYPER, row, sizeof row);
     }
     const Backend *b = plan->backend;
-    write_numbers(b, address(plan, own_slot(plan, SLOT_HYPER)), F64, rows, (size_t)count * HYPER);
-    b->fill(address(plan, own_slot(plan, SLOT_CURSOR)), 0, b->real_size);
+    write_numbers(b, address(plan, slots_own(&plan->slots, SLOT_HYPER)), F64, rows,
+                  (size_t)count * HYPER);
+    b->fill(address(plan, slots_own(&plan->slots, SLOT_CURSOR)), 0, b->real_size);
     free(rows);
 }
 
 void plan_hyper(Plan *plan, double learning_rate, double weight_decay, int step) {
-    PlanHyper *all = malloc((size_t)rows_of(plan) * sizeof *all);
+    PlanHyper *all = malloc((size_t)slots_rows(&plan->options) * sizeof *all);
     CHECK(all, "out of memory");
-    for (int i = 0; i < rows_of(plan); i++) all[i] = (PlanHyper){learning_rate, weight_decay, step};
-    plan_schedule(plan, all, rows_of(plan));
+    for (int i = 0; i < slots_rows(&plan->options); i++)
+        all[i] = (PlanHyper){learning_rate, weight_decay, step};
+    plan_schedule(plan, all, slots_rows(&plan->options));
     free(all);
 }
 
@@ -540,13 +407,13 @@ double plan_gradient_norm(const Plan *plan) {
     CHECK(plan->options.update && plan->options.update->clip > 0, "the norm is not measured");
     double values[HYPER] = {0};
     b->sync();
-    b->read(values, address(plan, own_slot(plan, SLOT_HYPER)), HYPER * b->real_size);
+    b->read(values, address(plan, slots_own(&plan->slots, SLOT_HYPER)), HYPER * b->real_size);
     return sqrt(host_get(b->real_size == sizeof(double) ? F64 : F32, values, 3));
 }
 
 static void read_slot(const Plan *plan, const Slot *s, const Tensor *t, Dtype host, void *values) {
     const Backend *b = plan->backend;
-    CHECK(s->bytes && (s->last == FOREVER || s->outside), "'%s' was not kept", t->name);
+    CHECK(s->bytes && (s->last == SLOT_FOREVER || s->outside), "'%s' was not kept", t->name);
     b->sync();
     if (t->dtype != F32) {
         CHECK(host == t->dtype, "'%s' read as %s", t->name, dtype_name(host));
@@ -564,18 +431,19 @@ static void read_slot(const Plan *plan, const Slot *s, const Tensor *t, Dtype ho
 }
 
 void plan_read(const Plan *plan, const Tensor *t, Dtype host, void *values) {
-    read_slot(plan, &plan->slot[t->id], t, host, values);
+    read_slot(plan, &plan->slots.slot[t->id], t, host, values);
 }
 
 void plan_read_gradient(const Plan *plan, const Tensor *wrt, Dtype host, void *values) {
-    read_slot(plan, &plan->slot[wrt->id + graph_tensors(plan->graph)], wrt, host, values);
+    read_slot(plan, &plan->slots.slot[wrt->id + graph_tensors(plan->graph)], wrt, host, values);
 }
 
 void plan_history(const Plan *plan, int rows, double *values) {
     int records = plan->options.records;
-    CHECK(records && rows > 0 && rows <= rows_of(plan), "%d rows of %d records", rows, records);
+    CHECK(records && rows > 0 && rows <= slots_rows(&plan->options), "%d rows of %d records", rows,
+          records);
     Tensor part = {.name = "history", .dtype = F32, .shape = {rows, 1, 1, records}};
-    read_slot(plan, own_slot(plan, SLOT_HISTORY), &part, F64, values);
+    read_slot(plan, slots_own(&plan->slots, SLOT_HISTORY), &part, F64, values);
 }
 
 /* A backward pass of conv or matmul is two products of the forward's size, less for those not
@@ -634,6 +502,6 @@ static void dump_step(const Plan *plan, const Step *s, int i, FILE *out) {
 
 void plan_dump(const Plan *plan, FILE *out) {
     fprintf(out, "plan on %s: %d steps, %.1f MiB, %.3f GFLOP\n", plan->backend->name,
-            plan->list.count, (double)plan->bytes / 0x1p20, plan_flops(plan) * 1e-9);
+            plan->list.count, (double)plan->slots.bytes / 0x1p20, plan_flops(plan) * 1e-9);
     for (int i = 0; i < plan->list.count; i++) dump_step(plan, &plan->list.step[i], i, out);
 }

@@ -1,4 +1,4 @@
-/* Step: one entry of a plan's list, and how the list is made from a graph.  Used by plan.c only.
+/* Step: one entry of a plan's list, and how the list is made from a graph.  Of autograd alone.
  *
  * Every value of the graph has a slot (its tensor's id), every gradient another (id + number of
  * tensors), and a value that is made a second time for backward, instead of being kept, a third (id
