@@ -131,24 +131,32 @@ typedef struct {
     int detector_size[2];       /* height, width of its input, multiples of 32; 0: the net's own */
     const char *detector_input; /* "bgr255" or "imagenet"; NULL: as the weights say */
     int flip;                   /* not 0: 2D pose also looks at the mirrored crop */
-    double pose_nms;  /* similarity (OKS) of 2D poses above which the weaker person goes, 0: none */
-    double pose_conf; /* least mean confidence of a person's 2D keypoints, 0: any */
-    int pose_boxes;   /* not 0: boxes are made anew of the 2D keypoints */
+
+    /* What 2D poses tell about people; NULL and 0: what suits the pose network that comes with
+     * crowdrec, 0.3, 0.5 and "on", and nothing with another one. */
+    double pose_nms;  /* similarity (OKS) of 2D poses above which the weaker person goes, negative:
+                         nobody does */
+    double pose_conf; /* least mean confidence of a person's 2D keypoints, negative: any */
+    const char *pose_boxes; /* "on": boxes are made anew of the 2D keypoints; "off" */
 
     double focal_px, fov;   /* pixels; horizontal degrees; at most one of these three */
     const char *intrinsics; /* JSON, npy or npz with a 3x3 matrix; default: image diagonal */
 
-    const char *recipe;             /* "paper" (default) or "released" */
+    const char *recipe; /* "paper", "released" or "models"; NULL: "models" with the mesh network
+                           that comes with crowdrec, else "paper" */
     int iterations, max_iterations; /* per group, 0: the recipe's; hard cap, 0: 4 * iterations */
     int group;                      /* people refined together, 0: 50; -1: all */
-    double rate;                    /* learning rate, 0: 1e-5 */
-    double crowd_weight;            /* of the term that draws the crowd to one ground, 0: 0.001 */
-    double betas_weight;            /* of the term that keeps bodies' shapes, 0: 0.001 */
-    double pose_weight;             /* of the term that keeps their poses, 0: 5 */
-    double time_limit;              /* seconds of refinement for each photo, 0: none */
-    size_t max_mem;                 /* bytes for activations, 0: three quarters of what is free */
-    int profile;                    /* not 0: the log ends with what refinement's steps cost */
-    int meshes;                     /* not 0: meshes/person_0000.obj ... are written */
+
+    /* Of the recipe, 0: as it says (paper and released; models). */
+    double rate;         /* learning rate: 1e-5; 1e-4 */
+    double crowd_weight; /* of the term that draws the crowd to one ground: 0.001; 0.2 */
+    double betas_weight; /* of the term that keeps bodies' shapes: 0.001; 0.03 */
+    double pose_weight;  /* of the term that keeps their poses: 5; 0.6 */
+
+    double time_limit; /* seconds of refinement for each photo, 0: none */
+    size_t max_mem;    /* bytes for activations, 0: three quarters of what is free */
+    int profile;       /* not 0: the log ends with what refinement's steps cost */
+    int meshes;        /* not 0: meshes/person_0000.obj ... are written */
 
     const char *truth;      /* truth.json: the results are held against it at the end, and eval.json
                                is written */

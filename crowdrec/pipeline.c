@@ -95,6 +95,21 @@ static Status choose_models(Pipeline *p) {
     return OK;
 }
 
+static double rule(double given, bool own, double usual) {
+    if (given) return given > 0 ? given : 0;
+    return own ? usual : 0;
+}
+
+/* What crowdrec's own networks ask for (docs/models.md), unless the user says otherwise. */
+static void choose_rules(Pipeline *p) {
+    CrowdrecOptions *o = &p->filled;
+    bool pose = p->model[DEFAULTS_POSE][0], mesh = p->model[DEFAULTS_MESH][0];
+    o->pose_nms = rule(o->pose_nms, pose, 0.3);
+    o->pose_conf = rule(o->pose_conf, pose, 0.5);
+    if (!o->pose_boxes) o->pose_boxes = pose ? "on" : "off";
+    if (!o->recipe) o->recipe = mesh ? "models" : "paper";
+}
+
 static Status check_options(Pipeline *p) {
     const CrowdrecOptions *o = p->options;
     p->bodies = o->until == CROWDREC_REFINE || o->until == CROWDREC_REGRESS;
@@ -104,8 +119,10 @@ static Status check_options(Pipeline *p) {
     if (o->boxes && o->keypoints)
         return fail(ERR_USAGE, "--boxes and --keypoints: give one, keypoints bring their boxes");
     TRY(choose_models(p));
-    p->recipe = refine_recipe(o->recipe ? o->recipe : "paper");
-    if (!p->recipe) return fail(ERR_USAGE, "--recipe: '%s' is not paper or released", o->recipe);
+    choose_rules(p);
+    p->recipe = refine_recipe(p->filled.recipe);
+    if (!p->recipe)
+        return fail(ERR_USAGE, "--recipe: '%s' is not paper, released or models", o->recipe);
     if (o->max_iterations && o->max_iterations < o->iterations)
         return fail(ERR_USAGE, "--max-iterations: %d is less than --iterations %d",
                     o->max_iterations, o->iterations);
@@ -230,7 +247,8 @@ static Status find_keypoints(Job *job) {
     TRY(pose2d_run(job->pipeline->pose, &job->image, job->crowd));
     TRY(check_finite(job->crowd, "pose"));
     posenms_run(job->crowd, &(PoseNms){.overlap = o->pose_nms, .confidence = o->pose_conf});
-    for (int i = 0; o->pose_boxes && i < job->crowd->count; i++)
+    bool boxes = !strcmp(o->pose_boxes, "on");
+    for (int i = 0; boxes && i < job->crowd->count; i++)
         crowd_box_of_keypoints(&job->crowd->person[i]);
     return OK;
 }

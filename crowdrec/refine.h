@@ -6,7 +6,8 @@
  *
  * Loss = w_crowd * std(root . l) + w_keypoints * reprojection + w_betas * betas + w_pose * pose.
  * A recipe fixes the weights, what they are means or sums of, the schedule and how groups follow
- * each other; "paper" is equations 7 to 11, "released" is what the public code does.
+ * each other; "paper" is equations 7 to 11, "released" is what the public code does, "models" the
+ * paper's with the numbers that the small networks in models/ ask for (docs/models.md).
  */
 #ifndef CROWDREC_REFINE_H
 #define CROWDREC_REFINE_H
@@ -17,7 +18,7 @@
 
 typedef struct RefineRecipe RefineRecipe;
 
-/* "paper" or "released"; NULL for another name. */
+/* "paper", "released" or "models"; NULL for another name. */
 const RefineRecipe *refine_recipe(const char *name);
 const char *refine_recipe_name(const RefineRecipe *recipe);
 const LossWeights *refine_recipe_weights(const RefineRecipe *recipe);
@@ -35,8 +36,8 @@ typedef struct {
     int iterations;             /* 0: the recipe's (260) */
     int max_iterations;         /* hard cap of the convergence rule, 0: 4 * iterations */
     int group;                  /* people per group, 0: 50; -1: all people jointly */
-    double rate;                /* learning rate, 0: 1e-5 */
-    double crowd, betas, pose;  /* weights of these terms, 0: the recipe's (0.001, 0.001, 5) */
+    double rate;                /* learning rate, 0: the recipe's */
+    double crowd, betas, pose;  /* weights of these terms, 0: the recipe's */
     double time_limit;          /* seconds for the whole photo, 0: none */
     int ahead; /* iterations that run before their losses are read, 0: about half a second's on a
                   GPU, 1 elsewhere and with a time limit; changes no result */

@@ -490,7 +490,7 @@ static void test_stages_chain(void **state) {
     const char *photo = in_folder("photo.png"), *body = in_folder("body.npz");
     const char *posed = in_folder("posed"), *whole = in_folder("chained");
     const Process *p = process_run("pose %s -o %s --pose rule:fastpose_res50_halpe26:1 --boxes %s"
-                                   " --pose-boxes",
+                                   " --pose-boxes on",
                                    photo, posed, in_folder("boxes.json"));
     if (p->status) fail_msg("pose: %s", p->err);
     check_pose_boxes(posed, 2);
@@ -619,8 +619,20 @@ static void test_default_networks(void **state) {
     assert_non_null(strstr(p->err, "synthetic people only"));
     assert_non_null(strstr(p->out, "before     after"));
     assert_true(has(out, "side.png") && has(out, "overlay.png") && has(out, "predict.json"));
+    json_t *root = read_json(out, "result.json");
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(root, "refinement"), "recipe")),
+        "models");
+    json_decref(root);
     p = process_run("pose %s/images -o %s --conf 0.001 --detector-size 64x64", world, out);
     assert_int_equal(p->status, 0);
+    /* Fresh numbers see nobody, and the rules for this network drop whom it does not see. */
+    p = process_run("pose %s/images -o %s --boxes %s/person_keypoints.json", world, out, world);
+    assert_non_null(strstr(p->out, "people 0"));
+    p = process_run("pose %s/images -o %s --boxes %s/person_keypoints.json --pose-conf none "
+                    "--pose-nms none",
+                    world, out, world);
+    assert_true(strstr(p->out, "people 2") || strstr(p->out, "people 3"));
     setenv("CROWDREC_MODELS", in_folder("."), 1);
     p = process_run("detect %s/images -o %s", world, out);
     assert_int_equal(p->status, 2);

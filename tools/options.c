@@ -78,21 +78,25 @@ static const Option option[] = {
      "normalised red, green, blue (ByteTrack).  Default: as the weights tell."},
     {"--flip", 0, FLAG, NULL, AT(run.flip), 0, 0, NULL, POSES,
      "Averages 2D keypoints with those of the mirrored crop, at twice the time."},
-    {"--pose-nms", 0, REAL, "X", AT(run.pose_nms), 0.01, 1, NULL, POSES,
+    {"--pose-nms", 0, REAL, "X|none", AT(run.pose_nms), 0.01, 1, "none", POSES,
      "Similarity (OKS) of 2D keypoints above which the weaker of two people is dropped.  Default: "
-     "nobody is."},
-    {"--pose-conf", 0, REAL, "X", AT(run.pose_conf), 0.001, 1, NULL, POSES,
-     "Least mean confidence of a person's 2D keypoints.  Default: any."},
-    {"--pose-boxes", 0, FLAG, NULL, AT(run.pose_boxes), 0, 0, NULL, POSES,
-     "Boxes are made anew of the 2D keypoints, for what follows and in the results."},
+     "0.3 with the default pose network, else none."},
+    {"--pose-conf", 0, REAL, "X|none", AT(run.pose_conf), 0.001, 1, "none", POSES,
+     "Least mean confidence of a person's 2D keypoints.  Default: 0.5 with the default pose "
+     "network, else none."},
+    {"--pose-boxes", 0, CHOICE, "on|off", AT(run.pose_boxes), 0, 0, NULL, POSES,
+     "Boxes are made anew of the 2D keypoints, for what follows and in the results.  Default: on "
+     "with the default pose network, else off."},
     {"--focal-px", 0, REAL, "F", AT(run.focal_px), 1, 1e7, NULL, PHOTOS,
      "Focal length in pixels of the photo.  Default: its diagonal."},
     {"--fov", 0, REAL, "DEGREES", AT(run.fov), 1, 179, NULL, PHOTOS,
      "Horizontal field of view, instead of --focal-px."},
     {"--intrinsics", 0, TEXT, "FILE", AT(run.intrinsics), 0, 0, NULL, PHOTOS,
      "3x3 camera matrix as JSON, npy or npz, instead of --focal-px."},
-    {"--recipe", 0, CHOICE, "paper|released", AT(run.recipe), 0, 0, NULL, REFINING,
-     "Loss and schedule: the paper's equations 7 to 11 (default), or the released code's."},
+    {"--recipe", 0, CHOICE, "paper|released|models", AT(run.recipe), 0, 0, NULL, REFINING,
+     "Loss and schedule: the paper's equations 7 to 11, the released code's, or the paper's with "
+     "the rate and weights that the small default networks ask for.  Default: models with the "
+     "default mesh network, else paper."},
     {"--iterations", 0, INTEGER, "N", AT(run.iterations), 1, 1e6, NULL,
      REFINING & ~COMMAND_ABLATION, "Refinement steps for each group.  Default: the recipe's, 260."},
     {"--max-iterations", 0, INTEGER, "N", AT(run.max_iterations), 1, 1e6, NULL,
@@ -101,13 +105,16 @@ static const Option option[] = {
     {"--group", 0, INTEGER, "N|all", AT(run.group), 1, 1e6, "all", REFINING,
      "People refined together; `all` takes the whole photo as one crowd.  Default: 50."},
     {"--rate", 0, REAL, "X", AT(run.rate), 1e-12, 1, NULL, REFINING,
-     "Learning rate of the refinement.  Default: 1e-5."},
+     "Learning rate of the refinement.  Default: 1e-5; recipe models: 1e-4."},
     {"--crowd-weight", 0, REAL, "X", AT(run.crowd_weight), 1e-12, 1e6, NULL, REFINING,
-     "How much the loss counts that the people stand on one ground (lambda 5).  Default: 0.001."},
+     "How much the loss counts that the people stand on one ground (lambda 5).  Default: 0.001; "
+     "recipe models: 0.2."},
     {"--betas-weight", 0, REAL, "X", AT(run.betas_weight), 1e-12, 1e6, NULL, REFINING,
-     "How much the loss counts that bodies keep their first shapes (lambda 7).  Default: 0.001."},
+     "How much the loss counts that bodies keep their first shapes (lambda 7).  Default: 0.001; "
+     "recipe models: 0.03."},
     {"--pose-weight", 0, REAL, "X", AT(run.pose_weight), 1e-12, 1e6, NULL, REFINING,
-     "How much the loss counts that they keep their first poses (lambda 8).  Default: 5."},
+     "How much the loss counts that they keep their first poses (lambda 8).  Default: 5; recipe "
+     "models: 0.6."},
     {"--max-mem", 0, SIZE, "SIZE", AT(run.max_mem), 0x1p20, 0x1p50, NULL, REFINING,
      "Memory for activations, such as 800M or 6G; less means more and smaller passes with the "
      "same result.  Default: three quarters of what is free."},
