@@ -79,7 +79,8 @@ static Status prepare(Ablation *a) {
     TRY(join(a->data, o->data, "images"));
     if (access(a->data, F_OK)) snprintf(a->data, sizeof a->data, "%s", o->data);
     TRY(join(a->body, o->data, "body.npz"));
-    if (!a->base.body && !access(a->body, F_OK)) a->base.body = a->body;
+    /* The default mesh network has a body of its own. */
+    if (!a->base.body && a->base.mesh && !access(a->body, F_OK)) a->base.body = a->body;
     a->base.truth = a->truth;
     a->base.report = NULL;
     int settings = a->iterations_count * a->conf_count + 1;
