@@ -29,11 +29,9 @@ enum {
 
 static int min(int a, int b) { return a < b ? a : b; }
 
-static int parts(int n, int size) { return (n + size - 1) / size; }
-
 Winograd winograd_new(int n, int h, int w, int c, int k, int stride, int threads) {
-    int out_h = parts(h, stride), out_w = parts(w, stride);
-    int rows = parts(out_h, WINOTILE_SIDE), columns = parts(out_w, WINOTILE_SIDE);
+    int out_h = winotile_parts(h, stride), out_w = winotile_parts(w, stride);
+    int rows = winotile_parts(out_h, WINOTILE_SIDE), columns = winotile_parts(out_w, WINOTILE_SIDE);
     return (Winograd){n,      h, w, c, k, stride, out_h, out_w, rows, columns, n * rows * columns,
                       threads};
 }
@@ -194,7 +192,7 @@ static void product_shared(const Product *p) {
     const Winograd *s = p->s;
     if (p->by_tiles) {
         PARALLEL_FOR
-        for (int i = 0; i < parts(s->k, p->panel); i++) {
+        for (int i = 0; i < winotile_parts(s->k, p->panel); i++) {
             int k0 = i * p->panel;
             transform_weights(p, k0, min(p->panel, s->k - k0), 0, s->c, p->u.data,
                               (size_t)k0 * (size_t)s->c);
@@ -202,7 +200,7 @@ static void product_shared(const Product *p) {
         return;
     }
     PARALLEL_FOR
-    for (int i = 0; i < parts(s->tiles, SHARE); i++) {
+    for (int i = 0; i < winotile_parts(s->tiles, SHARE); i++) {
         Planes v = p->v;
         v.data += (size_t)i * SHARE * v.ld;
         transform_inputs(p, i * SHARE, min(SHARE, s->tiles - i * SHARE), v);
@@ -218,7 +216,8 @@ static void product_run(Product *p, void *workspace) {
     shared->data = take(&rest, planes_size(s, *shared));
     product_shared(p);
     size_t own_size = planes_size(s, *own), size = own_size + planes_size(s, p->m);
-    int pieces = p->by_tiles ? parts(s->tiles, p->block) : parts(s->k, p->panel), next = 0;
+    int pieces = p->by_tiles ? winotile_parts(s->tiles, p->block) : winotile_parts(s->k, p->panel),
+        next = 0;
     PARALLEL_FOR
     for (int worker = 0; worker < s->workers; worker++) {
         Planes mine = *own, m = p->m;
@@ -281,7 +280,7 @@ static Outer outer_of(const Winograd *s) {
 }
 
 static size_t bias_size(const Outer *o) {
-    return ((size_t)parts(o->chunk, SHARE) * (size_t)o->d.ld + 15) / 16 * 16;
+    return ((size_t)winotile_parts(o->chunk, SHARE) * (size_t)o->d.ld + 15) / 16 * 16;
 }
 
 static size_t outer_size(const Outer *o) {
@@ -293,14 +292,14 @@ static size_t outer_size(const Outer *o) {
 /* Tiles first .. first+count-1, shared out by tile and then by plane: sums stay in one order. */
 static void add_chunk(const Outer *o, const WinoMaps *x, const WinoMaps *dz, int first, int count) {
     PARALLEL_FOR
-    for (int i = 0; i < parts(count, SHARE); i++) {
+    for (int i = 0; i < winotile_parts(count, SHARE); i++) {
         int at = i * SHARE, tiles = min(SHARE, count - at);
         Planes v = o->v, d = o->d;
         v.data += (size_t)at * v.ld, d.data += (size_t)at * d.ld;
         o->transforms->input(x, first + at, tiles, &v);
         o->transforms->gradient(dz, first + at, tiles, &d, o->bias + (size_t)i * d.ld);
     }
-    for (int i = 0; i < parts(count, SHARE); i++)
+    for (int i = 0; i < winotile_parts(count, SHARE); i++)
         for (int k = 0; k < dz->c; k++) o->bias_sum[k] += (double)o->bias[(size_t)i * o->d.ld + k];
     PARALLEL_FOR
     for (int xi = 0; xi < o->transforms->taps; xi++)

@@ -256,16 +256,7 @@ VECTOR_INLINE void output_maps(const WinoSums *o, OutputRows *rows) {
 
 /* --- weights --- */
 
-/* A vector of one 3x3 kernel a lane: inputs' lanes from `lane` on in row `row`, taps turned round.
- */
-VECTOR_INLINE void turned_kernels(const WinoWeights *w, int lane, int row, Vector g[9]) {
-    const float *from = w->w + (size_t)(w->row0 + row) * 9 * w->c + w->first + lane;
-    for (int tap = 0; tap < 9; tap++, from += w->c)
-        g[8 - tap] = vector_load(from, vector_lanes(w->lanes - lane));
-}
-
-/* Outputs' lanes from `lane` on of rows `row` and the next ones, as numbers that are read along
- * the rows. */
+/* Outputs' lanes of KERNEL_ROWS inputs, as numbers that are read along the inputs. */
 enum { KERNEL_ROWS = 16 };
 typedef float Kernels[KERNEL_ROWS][9][LANES];
 
@@ -277,6 +268,20 @@ static inline void gather_kernels(const WinoWeights *w, int lane, int row, Kerne
     for (int l = 0; l < lanes; l++)
         for (int tap = 0; tap < 9; tap++, from += w->c)
             for (int i = 0; i < rows; i++) to[i][tap][l] = from[i];
+}
+
+/* One 3x3 kernel a lane, the lanes from `lane` on in row `row`; rows come in order, and `held` has
+ * what the last one left there. */
+static inline void read_kernels(const WinoWeights *w, int lane, int row, Kernels held,
+                                Vector g[9]) {
+    if (!w->turned && row % KERNEL_ROWS == 0) gather_kernels(w, lane, row, held);
+    const float *from = w->w + (size_t)(w->row0 + row) * 9 * w->c + w->first + lane;
+    for (int tap = 0; tap < 9; tap++) {
+        if (w->turned)
+            g[8 - tap] = vector_load(from + (size_t)tap * w->c, vector_lanes(w->lanes - lane));
+        else
+            g[tap] = *(const VectorPlace *)held[row % KERNEL_ROWS][tap];
+    }
 }
 
 #endif

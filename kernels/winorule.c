@@ -5,8 +5,6 @@
 
 #include <math.h>
 
-static int parts(int n, int size) { return (n + size - 1) / size; }
-
 /* Nanoseconds of what a pass is made of, on one thread, with oneDNN 2.6.3; on other processors
  * their ratios are what counts. A direct sum: multiplications, in whole vectors of outputs, that
  * meet no edge; of all, where it makes no difference; those of one tap of one column, for each row
@@ -110,11 +108,11 @@ static const Costs AVX512 = {
                 {{0.0212, 0, 0.285, 0.362, 0, 0}, {0.0147, 0.34, 0.0409, 1.36, 0, 0}, 1.25, 64, 24},
         }}};
 
-static double whole(int n, int step) { return (double)parts(n, step) * step; }
+static double whole(int n, int step) { return (double)winotile_parts(n, step) * step; }
 
 /* Pixels that the three taps of one side find in a map of this size. */
 static double inner_taps(int size, int stride) {
-    return stride == 1 ? 3.0 * size - 2 : 3.0 * parts(size, 2) - 1 - size % 2;
+    return stride == 1 ? 3.0 * size - 2 : 3.0 * winotile_parts(size, 2) - 1 - size % 2;
 }
 
 bool winorule_pays(const Winograd *s, WinogradPass pass) {
@@ -138,7 +136,7 @@ bool winorule_pays(const Winograd *s, WinogradPass pass) {
                                     : tiles * (each * s->c + WINOSTRIDE_TAPS * (double)s->k);
     double times = s->stride == 1 || pass == WINOGRAD_WEIGHT_GRADIENT
                        ? 1
-                       : parts(s->tiles, WINOTILE_STEP); /* that far weights are read */
+                       : winotile_parts(s->tiles, WINOTILE_STEP); /* that far weights are read */
     double fast = cost->fast.product * each * products + cost->fast.number * numbers +
                   cost->fast.weight * each * weights + cost->fast.tile * each * tiles +
                   cost->fast.far * times * fmax(0, each * weights - costs->near) + cost->fast.call;

@@ -247,46 +247,29 @@ static inline void put_weights(const Vector g[9], const Slots *s) {
     }
 }
 
-/* Lanes are columns, of which each phase has the same. */
-static void forward_weights(const WinoWeights *w, int v, Slots *s) {
-    Kernels kernels;
-    size_t step = (size_t)panel_width(w->lanes, v) * LANES;
-    for (int row = 0; row < w->rows; row++) {
-        Vector g[9];
-        if (row % KERNEL_ROWS == 0) gather_kernels(w, v * LANES, row, kernels);
-        for (int tap = 0; tap < 9; tap++)
-            g[tap] = *(const VectorPlace *)kernels[row % KERNEL_ROWS][tap];
-        for (int phases = 1; phases <= PHASES; phases *= 2)
-            for (int slot = 0; slot < phases; slot++)
-                s->place[phases][slot] =
-                    panel_place(phases * w->rows, v) + (size_t)(slot * w->rows + row) * step;
-        put_weights(g, s);
-    }
-}
-
-/* Each phase has columns of its own. */
-static void turned_weights(const WinoWeights *w, int v, Slots *s) {
-    int vectors = panel_vectors(w->lanes);
-    for (int row = 0; row < w->rows; row++) {
-        Vector g[9];
-        turned_kernels(w, v * LANES, row, g);
-        for (int phases = 1; phases <= PHASES; phases *= 2)
-            for (int slot = 0; slot < phases; slot++) {
-                int columns = phases * vectors * LANES, at = slot * vectors + v;
-                s->place[phases][slot] =
-                    panel_place(w->rows, at) + (size_t)row * panel_width(columns, at) * LANES;
-            }
-        put_weights(g, s);
-    }
+/* Where row `row` of vector v is in one of a plane's phases: forward a phase has rows of its own,
+ * turned it has columns of its own. */
+static inline size_t slot_place(const WinoWeights *w, int v, int row, int phases, int slot) {
+    int vectors = panel_vectors(w->lanes), columns = w->lanes, rows = phases * w->rows;
+    if (w->turned)
+        columns = phases * vectors * LANES, v += slot * vectors, rows = w->rows;
+    else
+        row += slot * w->rows;
+    return panel_place(rows, v) + (size_t)row * panel_width(columns, v) * LANES;
 }
 
 static void weights(const WinoWeights *w, float *u, size_t plane, size_t begin) {
     Slots s = {u, plane, begin, {{0}}};
+    Kernels held;
     for (int v = 0; v < panel_vectors(w->lanes); v++)
-        if (w->turned)
-            turned_weights(w, v, &s);
-        else
-            forward_weights(w, v, &s);
+        for (int row = 0; row < w->rows; row++) {
+            Vector g[9];
+            read_kernels(w, v * LANES, row, held, g);
+            for (int phases = 1; phases <= PHASES; phases *= 2)
+                for (int slot = 0; slot < phases; slot++)
+                    s.place[phases][slot] = slot_place(w, v, row, phases, slot);
+            put_weights(g, &s);
+        }
 }
 
 /* G' m for the outer taps, and for the middle one. */

@@ -86,6 +86,9 @@ typedef struct {
 ISA_DECLARE(const WinoTransforms *, winotile_transforms, (void));
 ISA_DECLARE(const WinoTransforms *, winostride_transforms, (void));
 
+/* Pieces of at most `size` that n is cut into. */
+static inline int winotile_parts(int n, int size) { return (n + size - 1) / size; }
+
 /* Phases in plane xi with stride 2. */
 static inline int winostride_phases(int xi) {
     int last = WINOTILE_SIDE; /* infinity */

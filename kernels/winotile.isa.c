@@ -150,33 +150,15 @@ static inline void put_weights(Vector g[9], float *to, size_t plane) {
     }
 }
 
-static void forward_weights(const WinoWeights *w, int lane, float *u, int step, size_t plane) {
-    Kernels kernels;
-    for (int row = 0; row < w->rows; row++, u += step) {
-        Vector g[9];
-        if (row % KERNEL_ROWS == 0) gather_kernels(w, lane, row, kernels);
-        for (int tap = 0; tap < 9; tap++)
-            g[tap] = *(const VectorPlace *)kernels[row % KERNEL_ROWS][tap];
-        put_weights(g, u, plane);
-    }
-}
-
-static void turned_weights(const WinoWeights *w, int lane, float *u, int step, size_t plane) {
-    for (int row = 0; row < w->rows; row++, u += step) {
-        Vector g[9];
-        turned_kernels(w, lane, row, g);
-        put_weights(g, u, plane);
-    }
-}
-
 static void weights(const WinoWeights *w, float *u, size_t plane, size_t begin) {
+    Kernels held;
     for (int v = 0; v < panel_vectors(w->lanes); v++) {
         float *to = u + begin + panel_place(w->rows, v);
-        int step = panel_width(w->lanes, v) * LANES;
-        if (w->turned)
-            turned_weights(w, v * LANES, to, step, plane);
-        else
-            forward_weights(w, v * LANES, to, step, plane);
+        for (int row = 0; row < w->rows; row++, to += panel_width(w->lanes, v) * LANES) {
+            Vector g[9];
+            read_kernels(w, v * LANES, row, held, g);
+            put_weights(g, to, plane);
+        }
     }
 }
 
