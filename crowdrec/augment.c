@@ -1,5 +1,6 @@
 #include "crowdrec/augment.h"
 
+#include "crowdrec/defaults.h"
 #include "tensor/rng.h"
 
 #include <math.h>
@@ -10,9 +11,10 @@ static double within(double value, double limit) { return fmax(-limit, fmin(limi
 
 Augment augment_draw(const TrainOptions *o, uint64_t key) {
     uint64_t s = rng_stream("augment", key);
-    double rotate = train_value(o->rotate, 30) * M_PI / 180, colour = train_value(o->colour, 0.2);
-    double jitter = train_value(o->jitter, 0.05);
-    Augment a = {.size = 1 + train_value(o->scale, 0.25) * (double)rng_signed(s, 0),
+    double rotate = defaults_value(o->rotate, 30) * M_PI / 180,
+           colour = defaults_value(o->colour, 0.2);
+    double jitter = defaults_value(o->jitter, 0.05);
+    Augment a = {.size = 1 + defaults_value(o->scale, 0.25) * (double)rng_signed(s, 0),
                  .shift = {jitter * (double)rng_signed(s, 1), jitter * (double)rng_signed(s, 2)},
                  .flip = !o->no_flip && rng_uniform(s, 3) < 0.5f};
     if ((double)rng_uniform(s, 4) < TURNED)

@@ -36,3 +36,7 @@ Status defaults_find(DefaultsModel model, char path[PATH_MAX]) {
     return fail(ERR_USAGE, "no %s given: %s; and no models/%s.safetensors near %s",
                 MODEL[model].flag, MODEL[model].what, name, folder);
 }
+
+double defaults_value(double option, double usual) {
+    return option < 0 ? 0 : option > 0 ? option : usual;
+}

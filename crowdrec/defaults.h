@@ -1,4 +1,5 @@
-/* Defaults: the networks that come with crowdrec, used where the user names none.
+/* Defaults: what stands in for what the user does not name, above all the networks that come with
+ * crowdrec.
  *
  *     char path[PATH_MAX];
  *     TRY(defaults_find(DEFAULTS_MESH, path));
@@ -19,5 +20,8 @@ typedef enum { DEFAULTS_DETECTOR, DEFAULTS_POSE, DEFAULTS_MESH, DEFAULTS_MODELS 
 
 /* ERR_USAGE names the option to give and where was looked. */
 Status defaults_find(DefaultsModel model, char path[PATH_MAX]);
+
+/* What a number of the options means: `usual` where it is 0, 0 where it is negative (none). */
+double defaults_value(double option, double usual);
 
 #endif

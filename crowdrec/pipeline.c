@@ -95,17 +95,12 @@ static Status choose_models(Pipeline *p) {
     return OK;
 }
 
-static double rule(double given, bool own, double usual) {
-    if (given) return given > 0 ? given : 0;
-    return own ? usual : 0;
-}
-
 /* What crowdrec's own networks ask for (docs/models.md), unless the user says otherwise. */
 static void choose_rules(Pipeline *p) {
     CrowdrecOptions *o = &p->filled;
     bool pose = p->model[DEFAULTS_POSE][0], mesh = p->model[DEFAULTS_MESH][0];
-    o->pose_nms = rule(o->pose_nms, pose, 0.3);
-    o->pose_conf = rule(o->pose_conf, pose, 0.5);
+    o->pose_nms = defaults_value(o->pose_nms, pose ? 0.3 : 0);
+    o->pose_conf = defaults_value(o->pose_conf, pose ? 0.5 : 0);
     if (!o->pose_boxes) o->pose_boxes = pose ? "on" : "off";
     if (!o->recipe) o->recipe = mesh ? "models" : "paper";
 }
@@ -123,6 +118,9 @@ static Status check_options(Pipeline *p) {
     p->recipe = refine_recipe(p->filled.recipe);
     if (!p->recipe)
         return fail(ERR_USAGE, "--recipe: '%s' is not paper, released or models", o->recipe);
+    const char *boxes = p->filled.pose_boxes;
+    if (strcmp(boxes, "on") != 0 && strcmp(boxes, "off") != 0)
+        return fail(ERR_USAGE, "--pose-boxes: '%s' is not on or off", boxes);
     if (o->max_iterations && o->max_iterations < o->iterations)
         return fail(ERR_USAGE, "--max-iterations: %d is less than --iterations %d",
                     o->max_iterations, o->iterations);

@@ -1,6 +1,7 @@
 #include "crowdrec/train.h"
 
 #include "autograd/schedule.h"
+#include "crowdrec/defaults.h"
 #include "crowdrec/traindetect.h"
 #include "crowdrec/trainlog.h"
 #include "crowdrec/trainload.h"
@@ -35,10 +36,6 @@ static const Recipe recipes[] = {
     [CROWDREC_TRAIN_DETECTOR] = {8, 300, 500, "sgd", 0.01 / 8, 0.05, 5e-4, 0.9, 0, 0.9998},
 };
 
-double train_value(double option, double usual) {
-    return option < 0 ? 0 : option > 0 ? option : usual;
-}
-
 /* Options with the defaults filled in. */
 static Status complete(const TrainOptions *given, TrainOptions *o) {
     const Recipe *r = &recipes[given->task];
@@ -47,13 +44,13 @@ static Status complete(const TrainOptions *given, TrainOptions *o) {
     if (!o->accumulate) o->accumulate = 1;
     if (!o->workers) o->workers = 2;
     if (!o->optimizer) o->optimizer = r->optimizer;
-    o->rate = train_value(o->rate, r->rate);
-    o->min_rate = train_value(o->min_rate, r->min_share * o->rate);
-    o->decay = train_value(o->decay, r->decay);
-    o->momentum = train_value(o->momentum, r->momentum);
-    o->clip = train_value(o->clip, r->clip);
-    o->ema = train_value(o->ema, r->ema);
-    o->warmup = (int)train_value(o->warmup, r->warmup);
+    o->rate = defaults_value(o->rate, r->rate);
+    o->min_rate = defaults_value(o->min_rate, r->min_share * o->rate);
+    o->decay = defaults_value(o->decay, r->decay);
+    o->momentum = defaults_value(o->momentum, r->momentum);
+    o->clip = defaults_value(o->clip, r->clip);
+    o->ema = defaults_value(o->ema, r->ema);
+    o->warmup = (int)defaults_value(o->warmup, r->warmup);
     if (!o->steps && !o->epochs && !(o->time_limit > 0)) o->epochs = r->epochs;
     if (o->weights && o->backbone)
         return fail(ERR_USAGE, "--weights and --backbone exclude each other");

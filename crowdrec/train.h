@@ -64,9 +64,6 @@ typedef struct {
     Status (*start)(void *self, Params *params);
 } TrainTask;
 
-/* What a number of the options means: `usual` where it is 0, 0 where it is negative (none). */
-double train_value(double option, double usual);
-
 /* Which network is to be trained: that of the checkpoint to go on from, of options->weights, the
  * variant options->net or else `small`; with the input size asked for.  ERR_USAGE when it is not of
  * that kind. */

@@ -3,6 +3,7 @@
 #include "crowdrec/ap.h"
 #include "crowdrec/augment.h"
 #include "crowdrec/crop.h"
+#include "crowdrec/defaults.h"
 #include "crowdrec/metrics.h"
 #include "crowdrec/pose2d.h"
 #include "crowdrec/trainset.h"
@@ -121,7 +122,7 @@ static void fill_targets(const PoseTask *t, const DatasetPerson *p, const View *
 }
 
 static float emphasis_at(const PoseTask *t, double progress) {
-    return (float)(train_value(t->o.emphasis, EMPHASIS) * 0.5 * (1 + cos(M_PI * progress)));
+    return (float)(defaults_value(t->o.emphasis, EMPHASIS) * 0.5 * (1 + cos(M_PI * progress)));
 }
 
 static Status sample(void *self, const TrainDraw *draw, void *const *input) {
