@@ -5,11 +5,11 @@
 #include "crowdrec/scoreboard.h"
 #include "tensor/file.h"
 #include "tensor/log.h"
+#include "tensor/seconds.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { PATH_SIZE = 4096, TABLE_ONE = 5, SETTING_TEXT = 64, DEFAULT_GROUP = 50 };
@@ -44,6 +44,7 @@ typedef struct {
     int iterations_count, conf_count;
     Setting *done;
     int count;
+    bool partial; /* a photo failed */
 } Ablation;
 
 /* ---- what the options ask for ---- */
@@ -91,15 +92,14 @@ static Status prepare(Ablation *a) {
 
 /* ---- runs ---- */
 
-static double seconds_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static Status run(const Ablation *a, const CrowdrecOptions *options) {
+/* Photos that fail are left out of the tables; the status at the end tells of them. */
+static Status run(Ablation *a, const CrowdrecOptions *options) {
     const char *photos[] = {a->data};
-    return pipeline_run(photos, 1, options);
+    Status status = pipeline_run(photos, 1, options);
+    if (status != ERR_PARTIAL) return status;
+    log_error("%s", error_reason());
+    a->partial = true;
+    return OK;
 }
 
 /* The total of the last result in an eval.json that this program wrote. */
@@ -131,6 +131,12 @@ static void setting_text(const Setting *s, char text[SETTING_TEXT]) {
     if (s->group == -1) snprintf(text + used, SETTING_TEXT - (size_t)used, " + one group");
 }
 
+/* Options about boxes and 2D poses say nothing any more once keypoints are there. */
+static void forget_sources(CrowdrecOptions *o) {
+    o->detector = o->boxes = o->pose = o->pose_boxes = NULL;
+    o->pose_nms = o->pose_conf = 0, o->flip = 0;
+}
+
 /* folder: of this least score; keypoints: found there or given. */
 static Status run_setting(Ablation *a, const char *folder, const char *keypoints, Setting s) {
     char output[PATH_SIZE], name[64], text[SETTING_TEXT];
@@ -139,7 +145,8 @@ static Status run_setting(Ablation *a, const char *folder, const char *keypoints
     setting_text(&s, text);
     log_info("ablation: %s", text);
     CrowdrecOptions o = a->base;
-    o.output = output, o.keypoints = keypoints, o.boxes = NULL;
+    if (!o.keypoints) forget_sources(&o);
+    o.output = output, o.keypoints = keypoints;
     o.until = s.iterations ? CROWDREC_REFINE : CROWDREC_REGRESS;
     o.iterations = o.max_iterations = s.iterations, o.group = s.group;
     double begin = seconds_now();
@@ -150,7 +157,7 @@ static Status run_setting(Ablation *a, const char *folder, const char *keypoints
     return OK;
 }
 
-static Status find_keypoints(const Ablation *a, const char *folder, double conf,
+static Status find_keypoints(Ablation *a, const char *folder, double conf,
                              char keypoints[PATH_SIZE]) {
     CrowdrecOptions o = a->base;
     o.until = CROWDREC_POSE, o.output = folder;
@@ -169,7 +176,7 @@ static Status run_conf(Ablation *a, double conf, bool last) {
         TRY(run_setting(a, folder, keypoints,
                         (Setting){a->iterations[i], a->base.group, conf, 0, {0}}));
     int most = a->iterations[a->iterations_count - 1];
-    if (!last || !a->options->joint || !most) return OK;
+    if (!last || !a->options->joint || !most || a->base.group == -1) return OK;
     return run_setting(a, folder, keypoints, (Setting){most, -1, conf, 0, {0}});
 }
 
@@ -288,5 +295,6 @@ Status ablation_run(const CrowdrecAblation *options, FILE *report) {
         if (status == OK) status = written;
     }
     free(a.done);
+    if (status == OK && a.partial) return fail(ERR_PARTIAL, "some photos failed and are left out");
     return status;
 }

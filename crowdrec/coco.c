@@ -141,7 +141,7 @@ static Status read_box(const json_t *box, Person *p) {
 }
 
 static Status box_of_keypoints(Person *p) {
-    if (crowd_box_of_keypoints(p)) return OK;
+    if (crowd_box_of_keypoints(p, 1)) return OK;
     return fail(ERR_INPUT, "no bbox, and its keypoints span none");
 }
 
@@ -260,10 +260,6 @@ static int photo_image(const Coco *coco, const char *name, bool only_photo) {
     return only_photo && coco->list && coco->images == 1 && !coco->image[0].name ? 0 : -1;
 }
 
-static bool box_meets(const float *box, int width, int height) {
-    return box[0] < (float)width && box[1] < (float)height && box[2] > 0 && box[3] > 0;
-}
-
 bool coco_size(const Coco *coco, const char *photo, int *width, int *height) {
     int image = photo_image(coco, photos_name(photo), false);
     if (image < 0) return false;
@@ -284,7 +280,7 @@ Status coco_people(const Coco *coco, bool only_photo, Crowd *crowd) {
         const CocoEntry *e = &coco->entry[i];
         if (e->image != image) continue;
         const float *box = e->person.box;
-        if (!box_meets(box, crowd->width, crowd->height))
+        if (!crowd_sees(crowd, box))
             return fail(ERR_INPUT,
                         "%s: entry %d: box %g, %g to %g, %g lies outside the photo of %dx%d",
                         coco->path, e->entry, (double)box[0], (double)box[1], (double)box[2],

@@ -38,17 +38,37 @@ void crowd_filter(Crowd *crowd, bool (*keep)(const Person *, void *), void *cont
     crowd->count = kept;
 }
 
-bool crowd_box_of_keypoints(Person *p) {
-    const float MARGIN = 0.035f; /* what hands, feet and hair need beyond their keypoints */
-    float low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
+bool crowd_sees(const Crowd *crowd, const float box[4]) {
+    return box[0] < (float)crowd->width && box[1] < (float)crowd->height && box[2] > 0 &&
+           box[3] > 0;
+}
+
+/* How far a body reaches beyond its outermost keypoints to the left, top, right and bottom, as a
+ * share of the longer side of their span: as measured on people of this program's making
+ * (docs/models.md). Halpe-26 has the top of the head, toes and heels, COCO-17 ends at the eyes and
+ * the ankles. */
+static void reach(const Person *p, float margin[4]) {
+    bool top = p->keypoints[HALPE26_HEAD][2] > 0, feet = false;
+    for (int i = HALPE26_L_BIG_TOE; i < CROWD_KEYPOINTS; i++) feet = feet || p->keypoints[i][2] > 0;
+    margin[0] = margin[2] = 0.03f;
+    margin[1] = top ? 0.012f : 0.08f;
+    margin[3] = feet ? 0.018f : 0.055f;
+}
+
+bool crowd_box_of_keypoints(Person *p, float share) {
+    float low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY}, margin[4];
     for (int i = 0; i < CROWD_KEYPOINTS; i++)
         for (int k = 0; p->keypoints[i][2] > 0 && k < 2; k++) {
             low[k] = fminf(low[k], p->keypoints[i][k]);
             high[k] = fmaxf(high[k], p->keypoints[i][k]);
         }
     if (!(high[0] > low[0] && high[1] > low[1])) return false;
-    float margin = MARGIN * fmaxf(high[0] - low[0], high[1] - low[1]);
-    for (int k = 0; k < 2; k++) p->box[k] = low[k] - margin, p->box[2 + k] = high[k] + margin;
+    float side = fmaxf(high[0] - low[0], high[1] - low[1]);
+    reach(p, margin);
+    for (int k = 0; k < 2; k++) {
+        p->box[k] += share * (low[k] - margin[k] * side - p->box[k]);
+        p->box[2 + k] += share * (high[k] + margin[2 + k] * side - p->box[2 + k]);
+    }
     return true;
 }
 
@@ -60,27 +80,27 @@ double crowd_confidence(const Person *p) {
 
 double crowd_strength(const Person *p) { return (double)p->score * crowd_confidence(p); }
 
-enum { LEFT_ANKLE = 15, RIGHT_ANKLE = 16, HEAD = 17, ROOT = 19 }; /* Halpe-26 */
-
 /* Unit vector from the middle of the ankles to the head; false where there is none. */
 static bool body_axis(const Person *p, double axis[3]) {
     if (!(p->flags & PERSON_HAS_BODY) || p->flags & PERSON_BEHIND_CAMERA) return false;
     double length = 0;
     for (int k = 0; k < 3; k++) {
-        double bottom = 0.5 * ((double)p->joints[LEFT_ANKLE][k] + p->joints[RIGHT_ANKLE][k]);
-        axis[k] = p->joints[HEAD][k] - bottom;
+        double bottom =
+            0.5 * ((double)p->joints[HALPE26_L_ANKLE][k] + p->joints[HALPE26_R_ANKLE][k]);
+        axis[k] = p->joints[HALPE26_HEAD][k] - bottom;
         length += axis[k] * axis[k];
     }
     length = sqrt(length);
     if (!(length > 1e-9) || !isfinite(length)) return false;
     for (int k = 0; k < 3; k++) axis[k] /= length;
     for (int k = 0; k < 3; k++)
-        if (!isfinite(p->joints[ROOT][k])) return false;
+        if (!isfinite(p->joints[HALPE26_HIP][k])) return false;
     return true;
 }
 
 static double root_height(const Person *p, const double up[3]) {
-    return p->joints[ROOT][0] * up[0] + p->joints[ROOT][1] * up[1] + p->joints[ROOT][2] * up[2];
+    return p->joints[HALPE26_HIP][0] * up[0] + p->joints[HALPE26_HIP][1] * up[1] +
+           p->joints[HALPE26_HIP][2] * up[2];
 }
 
 /* The spread is taken along the mean axis itself (eq. 8), which is a little shorter than 1; plane

@@ -69,9 +69,13 @@ int crowd_count(const Crowd *crowd, unsigned flags);
 /* Drops every person for which keep is false, order kept. */
 void crowd_filter(Crowd *crowd, bool (*keep)(const Person *, void *), void *context);
 
-/* Makes the box that of the keypoints with a confidence above 0, grown on each side by 3.5 % of its
- * longer side; false, and the box as it was, where they span none. */
-bool crowd_box_of_keypoints(Person *p);
+/* Whether a part of the box lies on the photo. */
+bool crowd_sees(const Crowd *crowd, const float box[4]);
+
+/* Moves the box towards the one around the keypoints with a confidence above 0, grown by what a
+ * body has beyond them: by a share of the way, 1 all of it.  False, and the box as it was, where
+ * they span none. */
+bool crowd_box_of_keypoints(Person *p, float share);
 
 /* Mean confidence of COCO's 17 keypoints. */
 double crowd_confidence(const Person *p);

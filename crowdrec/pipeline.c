@@ -95,14 +95,31 @@ static Status choose_models(Pipeline *p) {
     return OK;
 }
 
-/* What crowdrec's own networks ask for (docs/models.md), unless the user says otherwise. */
+/* What crowdrec's own networks ask for (docs/models.md), unless the user says otherwise; boxes that
+ * the user brings stay as they are. */
 static void choose_rules(Pipeline *p) {
     CrowdrecOptions *o = &p->filled;
-    bool pose = p->model[DEFAULTS_POSE][0], mesh = p->model[DEFAULTS_MESH][0];
-    o->pose_nms = defaults_value(o->pose_nms, pose ? 0.3 : 0);
-    o->pose_conf = defaults_value(o->pose_conf, pose ? 0.5 : 0);
-    if (!o->pose_boxes) o->pose_boxes = pose ? "on" : "off";
+    bool mesh = p->model[DEFAULTS_MESH][0], sift = p->model[DEFAULTS_POSE][0] && !o->boxes;
+    o->pose_nms = defaults_value(o->pose_nms, sift ? 0.3 : 0);
+    o->pose_conf = defaults_value(o->pose_conf, sift ? 0.5 : 0);
+    if (!o->pose_boxes) o->pose_boxes = sift ? "on" : "off";
     if (!o->recipe) o->recipe = mesh ? "models" : "paper";
+}
+
+/* Boxes and keypoints come from one source, and nothing is asked of networks that do not run. */
+static Status check_sources(const Pipeline *p) {
+    const CrowdrecOptions *o = p->options;
+    bool asks = o->pose || o->pose_boxes || o->flip || o->pose_nms != 0 || o->pose_conf != 0;
+    if (o->boxes && o->keypoints)
+        return fail(ERR_USAGE, "--boxes and --keypoints: give one, keypoints bring their boxes");
+    if (o->detector && (o->boxes || o->keypoints))
+        return fail(ERR_USAGE, "--detector and %s: give one", o->boxes ? "--boxes" : "--keypoints");
+    if (asks && !p->poses)
+        return fail(ERR_USAGE,
+                    "--pose, --pose-nms, --pose-conf, --pose-boxes, --flip: no 2D poses "
+                    "are estimated with %s",
+                    o->keypoints ? "--keypoints" : "--no-refine");
+    return OK;
 }
 
 static Status check_options(Pipeline *p) {
@@ -111,8 +128,7 @@ static Status check_options(Pipeline *p) {
     p->refines = o->until == CROWDREC_REFINE;
     p->poses = !o->keypoints && (o->until == CROWDREC_POSE || p->refines);
     TRY(need(o->output, "--output", "the folder for the results"));
-    if (o->boxes && o->keypoints)
-        return fail(ERR_USAGE, "--boxes and --keypoints: give one, keypoints bring their boxes");
+    TRY(check_sources(p));
     TRY(choose_models(p));
     choose_rules(p);
     p->recipe = refine_recipe(p->filled.recipe);
@@ -233,21 +249,44 @@ static Status check_finite(const Crowd *crowd, const char *stage) {
     return OK;
 }
 
+/* A detector may place a box in what fills its input up beside the photo. */
+static bool on_photo(const Person *p, void *crowd) { return crowd_sees(crowd, p->box); }
+
 static Status find_people(Job *job) {
     const Pipeline *p = job->pipeline;
     if (p->coco) return coco_people(p->coco, p->photos.count == 1, job->crowd);
     TRY(detect_run(p->detector, &job->image, job->crowd));
+    crowd_filter(job->crowd, on_photo, job->crowd);
     return check_finite(job->crowd, "detect");
+}
+
+/* Drops whom the 2D poses tell to drop. */
+static void drop_people(Crowd *crowd, const CrowdrecOptions *o) {
+    int before = crowd->count;
+    posenms_run(crowd, &(PoseNms){.overlap = o->pose_nms, .confidence = o->pose_conf});
+    if (crowd->count < before)
+        log_info("pose: %d of %d people dropped (--pose-nms %g, --pose-conf %g)",
+                 before - crowd->count, before, o->pose_nms, o->pose_conf);
+}
+
+/* How much of a box its 2D pose decides: alone it is better than the detector, with a little of
+ * that best (docs/models.md). */
+static const float BOX_SHARE = 0.8f;
+
+static void tighten_boxes(Crowd *crowd) {
+    for (int i = 0; i < crowd->count; i++) {
+        Person moved = crowd->person[i];
+        if (crowd_box_of_keypoints(&moved, BOX_SHARE) && crowd_sees(crowd, moved.box))
+            crowd->person[i] = moved;
+    }
 }
 
 static Status find_keypoints(Job *job) {
     const CrowdrecOptions *o = job->pipeline->options;
     TRY(pose2d_run(job->pipeline->pose, &job->image, job->crowd));
     TRY(check_finite(job->crowd, "pose"));
-    posenms_run(job->crowd, &(PoseNms){.overlap = o->pose_nms, .confidence = o->pose_conf});
-    bool boxes = !strcmp(o->pose_boxes, "on");
-    for (int i = 0; boxes && i < job->crowd->count; i++)
-        crowd_box_of_keypoints(&job->crowd->person[i]);
+    drop_people(job->crowd, o);
+    if (!strcmp(o->pose_boxes, "on")) tighten_boxes(job->crowd);
     return OK;
 }
 
@@ -477,7 +516,9 @@ static Status run(Pipeline *p) {
     }
     for (int i = 0; i < done; i++) crowd_free(&crowd[i]);
     free(crowd);
-    if (interrupted(o)) return fail(ERR_INTERRUPTED, "interrupted; what was reached is written");
+    if (interrupted(o))
+        return fail(ERR_INTERRUPTED, "interrupted; %s",
+                    done ? "what was reached is written" : "nothing was reached");
     return status;
 }
 

@@ -12,7 +12,7 @@ static Status open_body(const char *path, const char *given, const char *fallbac
     const char *body = given;
     if (!body && length < (int)sizeof beside && !access(beside, F_OK)) body = beside;
     if (!body) body = fallback;
-    if (!body) return fail(ERR_USAGE, "%s: no body.npz beside it; give --body FILE", path);
+    if (!body) return fail(ERR_USAGE, "%s: no body.npz beside it; give --truth-body FILE", path);
     return body_load(body, NULL, out);
 }
 

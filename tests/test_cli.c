@@ -213,6 +213,9 @@ static void test_bad_usage(void **state) {
         {2, REFINE "--max-mem 6", "--max-mem"},
         {2, REFINE "--time-limit inf", "--time-limit"},
         {2, REFINE "--mean @/body.npz --mesh=x", "twice"},
+        {2, "run " PHOTO "--no-refine --pose x", "--no-refine"},
+        {2, "run " PHOTO "--keypoints @/boxes.json --pose-conf 0.5", "--keypoints"},
+        {2, "run " PHOTO "--boxes @/boxes.json --detector x", "--boxes: give one"},
         {2, "regress " PHOTO "--boxes @/boxes.json --mesh x --mean y " BODY, "--mean"},
         {2, "detect @/photo.png -o @/photo.png --detector " DETECTOR, "--output"},
         {2, "detect @/photo.png -o /proc/nowhere --detector " DETECTOR, "--output"},
@@ -459,8 +462,10 @@ static void test_threads(void **state) {
     for (int i = 0; i < 2; i++) file_release(&bytes[i]);
 }
 
-/* The boxes of a keypoints.json are those of its keypoints, a little larger. */
+/* The boxes of a keypoints.json are near those of its keypoints: a fifth of the way back to
+ * boxes.json's. */
 static void check_pose_boxes(const char *folder, size_t people) {
+    const double given[2][4] = {{20, 30, 80, 160}, {150, 40, 70, 150}};
     json_t *root = read_json(folder, "keypoints.json");
     const json_t *list = json_object_get(root, "annotations");
     assert_int_equal(json_array_size(list), people);
@@ -474,12 +479,14 @@ static void check_pose_boxes(const char *folder, size_t people) {
             double x = json_number_value(json_array_get(keypoints, j));
             low[j % 3] = fmin(low[j % 3], x), high[j % 3] = fmax(high[j % 3], x);
         }
-        double margin = 0.035 * fmax(high[0] - low[0], high[1] - low[1]);
+        double side = fmax(high[0] - low[0], high[1] - low[1]);
         for (size_t k = 0; k < 2; k++) {
             double at = json_number_value(json_array_get(box, k)),
                    size = json_number_value(json_array_get(box, 2 + k));
-            assert_true(fabs(at - (low[k] - margin)) < 1e-3);
-            assert_true(fabs(size - (high[k] - low[k] + 2 * margin)) < 2e-3);
+            double from = 0.2 * given[i][k] + 0.8 * low[k],
+                   to = 0.2 * (given[i][k] + given[i][2 + k]) + 0.8 * high[k];
+            assert_true(at < from && at > from - 0.1 * side);
+            assert_true(at + size > to && at + size < to + 0.1 * side);
         }
     }
     json_decref(root);
@@ -626,13 +633,13 @@ static void test_default_networks(void **state) {
     json_decref(root);
     p = process_run("pose %s/images -o %s --conf 0.001 --detector-size 64x64", world, out);
     assert_int_equal(p->status, 0);
-    /* Fresh numbers see nobody, and the rules for this network drop whom it does not see. */
+    /* Fresh numbers see nobody; the user's boxes stay all the same, unless asked. */
     p = process_run("pose %s/images -o %s --boxes %s/person_keypoints.json", world, out, world);
-    assert_non_null(strstr(p->out, "people 0"));
-    p = process_run("pose %s/images -o %s --boxes %s/person_keypoints.json --pose-conf none "
-                    "--pose-nms none",
-                    world, out, world);
     assert_true(strstr(p->out, "people 2") || strstr(p->out, "people 3"));
+    p = process_run("pose %s/images -o %s --boxes %s/person_keypoints.json --pose-conf 0.5", world,
+                    out, world);
+    assert_non_null(strstr(p->out, "people 0"));
+    assert_non_null(strstr(p->err, "people dropped (--pose-nms 0, --pose-conf 0.5)"));
     setenv("CROWDREC_MODELS", in_folder("."), 1);
     p = process_run("detect %s/images -o %s", world, out);
     assert_int_equal(p->status, 2);

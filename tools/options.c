@@ -80,13 +80,13 @@ static const Option option[] = {
      "Averages 2D keypoints with those of the mirrored crop, at twice the time."},
     {"--pose-nms", 0, REAL, "X|none", AT(run.pose_nms), 0.01, 1, "none", POSES,
      "Similarity (OKS) of 2D keypoints above which the weaker of two people is dropped.  Default: "
-     "0.3 with the default pose network, else none."},
+     "0.3 with the default pose network, none with another one or with --boxes."},
     {"--pose-conf", 0, REAL, "X|none", AT(run.pose_conf), 0.001, 1, "none", POSES,
      "Least mean confidence of a person's 2D keypoints.  Default: 0.5 with the default pose "
-     "network, else none."},
+     "network, none with another one or with --boxes."},
     {"--pose-boxes", 0, CHOICE, "on|off", AT(run.pose_boxes), 0, 0, NULL, POSES,
-     "Boxes are made anew of the 2D keypoints, for what follows and in the results.  Default: on "
-     "with the default pose network, else off."},
+     "Boxes are moved to the 2D keypoints, for what follows and in the results.  Default: on "
+     "with the default pose network, off with another one or with --boxes."},
     {"--focal-px", 0, REAL, "F", AT(run.focal_px), 1, 1e7, NULL, PHOTOS,
      "Focal length in pixels of the photo.  Default: its diagonal."},
     {"--fov", 0, REAL, "DEGREES", AT(run.fov), 1, 179, NULL, PHOTOS,
