@@ -87,7 +87,7 @@ tests: $(TESTS)
 
 SWITCHES = CC='$(CC)' OPENMP=$(OPENMP) ONEDNN=$(ONEDNN) JPEG=$(JPEG) CUDA=$(CUDA) \
 	CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)'
-KEY = $(SWITCHES) $(CFLAGS) $(NATIVE) $(WERROR) $(CUDA_ARCHS)
+KEY = $(SWITCHES) CXX='$(CXX)' $(CFLAGS) $(NATIVE) $(WERROR) $(CUDA_ARCHS)
 
 # Changes only when the switches do.
 $(B)/config.key: FORCE
@@ -127,9 +127,14 @@ $(O)/kernels/%.ref.o: kernels/%.c $(CONFIG)
 	$(call COMPILE,cc -DKERNEL_DOUBLE)
 	@$(CC) $(FLAGS) -DKERNEL_DOUBLE -MMD -MP -c $< -o $@
 
+# Changes only when a source comes or goes, so that an archive does not keep one that is gone.
+$(O)/objects.list: FORCE
+	@mkdir -p $(@D)
+	@echo "$(OBJECTS) $(CUDA_OBJECTS)" | cmp -s - $@ || echo "$(OBJECTS) $(CUDA_OBJECTS)" >$@
+
 # One object in which every other name is local: only crowdrec_* can be linked against.
-$(O)/libcrowdrec.o: $(OBJECTS)
-	@$(LD) -r $^ -o $@
+$(O)/libcrowdrec.o: $(OBJECTS) $(O)/objects.list
+	@$(LD) -r $(OBJECTS) -o $@
 	@objcopy --wildcard --keep-global-symbol='crowdrec_*' $@
 
 $(B)/libcrowdrec.a: $(O)/libcrowdrec.o
@@ -196,9 +201,9 @@ $(B)/tests/test_emulated $(B)/tests/test_upload: $(EMULATED)
 # --- tests and benchmark ---
 
 # All objects with their internal names, for programs that look inside.
-$(O)/internal.a: $(OBJECTS)
+$(O)/internal.a: $(OBJECTS) $(O)/objects.list
 	@rm -f $@
-	@$(AR) rcsT $@ $^
+	@$(AR) rcsT $@ $(OBJECTS)
 
 $(TESTS): $(B)/tests/test_%: $(O)/tests/test_%.o $(HELPERS) $(O)/internal.a
 	@mkdir -p $(@D)

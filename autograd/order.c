@@ -117,7 +117,7 @@ static void find_waits(const Finder *f, int i, int *wait) {
     for (int k = i - 1; k >= 0; k--)
         if (!waits_for(f, i, k) && f->touched[k].range && disturbs(&f->touched[i], &f->touched[k]))
             add_wait(f, i, k, wait);
-    if (f->list->step[i].call.workspace_size) take_lane(f, i, wait);
+    if (f->list->step[i].call.state || f->list->step[i].call.workspace_size) take_lane(f, i, wait);
     int *kept = arena_alloc(f->arena, (size_t)(o->waits + 1) * sizeof *kept);
     memcpy(kept, wait, (size_t)o->waits * sizeof *kept);
     o->wait = kept;

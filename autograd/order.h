@@ -4,8 +4,9 @@
  * A step waits for every earlier one that writes memory which it reads or writes, or reads memory
  * which it writes; where one such step waits for another already, only the later one is named.
  * Waiting for nothing else, steps in any order that keeps to this give the same bits as in the
- * list.  Steps that need workspace take a lane, that of a step they wait for anyway where there is
- * one: two of one lane never run side by side.
+ * list.  Steps that need workspace, or whose kernel keeps something for the call (a library's
+ * plan), take a lane, that of a step they wait for anyway where there is one: two of one lane never
+ * run side by side.
  */
 #ifndef AUTOGRAD_ORDER_H
 #define AUTOGRAD_ORDER_H
@@ -15,7 +16,7 @@
 typedef struct {
     const int *wait; /* indices of earlier steps */
     int waits;
-    int lane; /* which workspace; 0 where the step needs none */
+    int lane; /* 0 where the step takes none */
 } OrderStep;
 
 /* For a list whose tensors have their addresses; one entry a step, of those that run together

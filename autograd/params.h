@@ -50,8 +50,13 @@ int params_freeze(Params *p, const char *prefix, bool frozen);
 /* Takes the weight slab; ERR_MEMORY with numbers when there is not enough. */
 Status params_alloc(Params *p);
 
-/* Fills every parameter from arrays named prefix + key.  A missing key or another shape is
- * ERR_MODEL, naming the first one and how many; further arrays in the file are ignored. */
+/* Whether the file has an array named prefix + key in the right shape for every parameter; needs no
+ * params_alloc, whose size a hostile file decides otherwise.  ERR_MODEL names the first that is
+ * missing, and how many are, or the first with another shape; further arrays are ignored. */
+Status params_check(const Params *p, const ArrayFile *file, const char *prefix);
+
+/* Fills every parameter from those arrays; ERR_MODEL, and nothing changed, where params_check
+ * fails. */
 Status params_load(Params *p, const ArrayFile *file, const char *prefix);
 
 /* All parameters as arrays in PyTorch's layout, F32, for file_write_safetensors.  Free it. */

@@ -8,11 +8,10 @@ static double half_cosine(int t, int period) {
     return 0.5 * (1 + cos(3.14159265358979323846 * t / period));
 }
 
-static ScheduleValue before_warmup(const Schedule *s, int t) {
+ScheduleValue schedule_at(const Schedule *s, int t) {
     double share = 1, decay = s->decay;
     int period = s->period;
     switch (s->kind) {
-    case SCHEDULE_CONSTANT: break;
     case SCHEDULE_COSINE: share = half_cosine(t, period); break;
     case SCHEDULE_RESTARTS:
         for (; t > period; period *= 2) t -= period;
@@ -20,10 +19,4 @@ static ScheduleValue before_warmup(const Schedule *s, int t) {
         decay *= share * sqrt(1.0 / period);
     }
     return (ScheduleValue){s->min_rate + (s->rate - s->min_rate) * share, decay};
-}
-
-ScheduleValue schedule_at(const Schedule *s, int t) {
-    ScheduleValue v = before_warmup(s, t);
-    if (t < s->warmup) v.rate *= (t + 1.0) / s->warmup;
-    return v;
 }

@@ -12,17 +12,16 @@
  * RESTARTS: the same cosine, and again with twice the period each time it ends; the step that ends
  * a period runs at min_rate and the next one is already the second of the new period.  The decay is
  * scheduled too: decay * cosine * sqrt(1/period) (Loshchilov & Hutter 2017, normalised decay).
- * With warmup, the rate of the first `warmup` steps is scaled by (t + 1)/warmup.
  */
 #ifndef AUTOGRAD_SCHEDULE_H
 #define AUTOGRAD_SCHEDULE_H
 
-typedef enum { SCHEDULE_COSINE, SCHEDULE_RESTARTS, SCHEDULE_CONSTANT } ScheduleKind;
+typedef enum { SCHEDULE_COSINE, SCHEDULE_RESTARTS } ScheduleKind;
 
 typedef struct {
     ScheduleKind kind;
     double rate, min_rate, decay;
-    int period, warmup;
+    int period;
 } Schedule;
 
 typedef struct {

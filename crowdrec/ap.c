@@ -1,6 +1,7 @@
 #include "crowdrec/ap.h"
 
 #include "tensor/error.h"
+#include "tensor/zeros.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -55,22 +56,16 @@ static int by_score(const void *a, const void *b) {
     return (p->order > q->order) - (p->order < q->order);
 }
 
-static void *list(int count, size_t size) {
-    void *p = calloc((size_t)count + 1, size);
-    CHECK(p, "no memory for %d boxes", count);
-    return p;
-}
-
 void ap_add(Ap *ap, const ApImage *in) {
     Entry *longer = realloc(ap->image, ((size_t)ap->images + 1) * sizeof *longer);
     CHECK(longer, "out of memory");
     ap->image = longer;
     Entry *e = &ap->image[ap->images++];
-    *e = (Entry){list(in->boxes, sizeof(Found)), list(in->truths, sizeof(Truth)), in->boxes, 0,
+    *e = (Entry){zeros(in->boxes, sizeof(Found)), zeros(in->truths, sizeof(Truth)), in->boxes, 0,
                  NULL};
     if (in->similarity) {
-        int size = in->boxes * in->truths;
-        e->similarity = list(size, sizeof *e->similarity);
+        long size = (long)in->boxes * in->truths;
+        e->similarity = zeros(size, sizeof *e->similarity);
         memcpy(e->similarity, in->similarity, (size_t)size * sizeof *e->similarity);
     }
     for (int i = 0; i < in->boxes; i++) {
@@ -102,7 +97,7 @@ static double overlap(const double *found, const Truth *t) {
 }
 
 static double similarity(const Entry *e, const Found *found, const Truth *t) {
-    if (e->similarity) return e->similarity[found->row * e->truths + t->column];
+    if (e->similarity) return e->similarity[(long)found->row * e->truths + t->column];
     return overlap(found->box, t);
 }
 
@@ -132,7 +127,7 @@ static int verdicts_by_score(const void *a, const void *b) {
 
 /* Adds a verdict on every box of an image that is right or wrong; returns how many. */
 static int judge(const Entry *e, double limit, Verdict *out) {
-    bool *taken = list(e->truths, sizeof *taken);
+    bool *taken = zeros(e->truths, sizeof *taken);
     int count = 0;
     for (int i = 0; i < e->founds; i++) {
         int t = best_truth(e, &e->found[i], taken, limit);
@@ -160,7 +155,7 @@ static double area_under(const Verdict *verdict, int count, int counted) {
 
 double ap_at(const Ap *ap, double limit) {
     if (!ap->counted) return NAN;
-    Verdict *verdict = list(ap->founds, sizeof *verdict);
+    Verdict *verdict = zeros(ap->founds, sizeof *verdict);
     int count = 0;
     for (int i = 0; i < ap->images; i++) count += judge(&ap->image[i], limit, verdict + count);
     qsort(verdict, (size_t)count, sizeof *verdict, verdicts_by_score);

@@ -16,11 +16,22 @@ static const char *text_of(const char *option, const ArrayFile *source, const ch
     return option ? option : old ? old : "unknown";
 }
 
+/* A YOLOX may be of either convention, which its file cannot tell; the others have one each. */
+static Status check_input(const char *input, const NetSpec *spec) {
+    const char *own = weights_colors(spec);
+    bool yolox = spec->kind == NET_YOLOX;
+    if (yolox ? !strcmp(input, "bgr255") || !strcmp(input, "imagenet") : !strcmp(input, own))
+        return OK;
+    return fail(ERR_USAGE, "--input: %s takes %s, not %s", spec->name,
+                yolox ? "bgr255 or imagenet" : own, input);
+}
+
 static Status set_header(const char *in, const NetSpec *spec, const CrowdrecConvert *o,
                          const ArrayFile *source, ArrayFile *f) {
     const char *input = o->input;
     const int *size = o->input_size[0] ? o->input_size : (const int[]){spec->height, spec->width};
     TRY(net_check_input(spec, (Shape){1, size[0], size[1], 3}));
+    if (input) TRY(check_input(input, spec));
     if (!input) TRY(weights_input(in, spec, &input));
     const struct ArrayMeta header[] = {{"net", spec->name},
                                        {"input", input},

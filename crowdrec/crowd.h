@@ -25,7 +25,7 @@ enum {
 
 typedef struct {
     float box[4]; /* x0, y0, x1, y1 */
-    float score;  /* of the detector; 1 for boxes from a file */
+    float score;  /* of the detector, or as a file says, 1 where it does not */
     int id;       /* of the input file, or the index */
     unsigned flags;
     float keypoints[CROWD_KEYPOINTS][3]; /* Halpe-26: x, y, confidence; 0 where not estimated */

@@ -283,7 +283,7 @@ typedef struct CrowdrecTrain {
     int steps, epochs;     /* at most one; without both the schedule spans time_limit, if given */
     double time_limit;     /* seconds, 0: none; ends with a checkpoint */
     const char *optimizer; /* "adam", "adamw", "sgd" (Nesterov) */
-    double rate, min_rate; /* learning rate after warm-up and at the end; 0: min_rate none */
+    double rate, min_rate; /* learning rate after warm-up and at the end; -1: falls to 0 */
     double decay, momentum;
     int warmup;   /* steps; -1: none */
     double clip;  /* greatest norm of the gradient; -1: none */

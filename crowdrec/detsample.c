@@ -158,14 +158,18 @@ static void mirror(const Sample *s) {
 static Status fill_tile(Sample *s, const DetPhoto *from, const Tile *tile, bool resized,
                         uint64_t stream) {
     Image image;
-    TRY(dataset_photo(from->set, from->photo, &image));
-    const DatasetPhoto *photo = &from->set->photo[from->photo];
-    Window w = draw_window(from->set, photo, tile, resized, stream);
+    Dataset *set = from->set;
+    int number = from->photo;
+    if (number == DETSAMPLE_ANY)
+        number = (int)uniform(rng_stream("detsample any", stream), 0, 0, set->photos);
+    TRY(dataset_photo(set, number, &image));
+    const DatasetPhoto *photo = &set->photo[number];
+    Window w = draw_window(set, photo, tile, resized, stream);
     Status status = paint(s, &image, tile, &w);
-    dataset_release(from->set, from->photo);
+    dataset_release(set, number);
     TRY(status);
     for (int i = 0; i < photo->count; i++)
-        label_person(s, &from->set->person[photo->first + i], photo, tile, &w);
+        label_person(s, &set->person[photo->first + i], photo, tile, &w);
     return OK;
 }
 

@@ -17,9 +17,11 @@
 
 #include "crowdrec/dataset.h"
 
+enum { DETSAMPLE_ANY = -1 };
+
 typedef struct {
     Dataset *set;
-    int photo;
+    int photo; /* DETSAMPLE_ANY: another one in every sample */
 } DetPhoto;
 
 typedef struct {

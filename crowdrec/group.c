@@ -2,16 +2,15 @@
 
 enum { SMALL = 8, OVERLAP = 10, SMALLEST = 5 };
 
-int group_split(int people, int size, GroupRule rule, Group *out, int limit) {
+int group_split(int people, int size, Group *out, int limit) {
     int count = 0;
     for (int first = 0; first < people; first += size) {
         Group group = {first, people < first + size ? people : first + size};
-        bool small = group.end - first < SMALL && first > 0;
-        if (small && rule == GROUP_APPEND) {
-            if (count <= limit) out[count - 1].end = people;
-            break;
+        int own = group.end - first;
+        if (own < SMALL && own < size) {
+            int more = size - own < OVERLAP ? size - own : OVERLAP;
+            group.first = first > more ? first - more : 0;
         }
-        if (small) group.first = first > OVERLAP ? first - OVERLAP : 0;
         if (count < limit) out[count] = group;
         count++;
     }

@@ -12,14 +12,10 @@ typedef struct {
     int first, end; /* people first .. end-1 */
 } Group;
 
-/* How the released code treats a last group of fewer than 8 people: its demo lets that group start
- * 10 people earlier (the later result of an overlapping person wins), its list mode appends it to
- * the group before. */
-typedef enum { GROUP_OVERLAP, GROUP_APPEND } GroupRule;
-
-/* Groups of at most `size` people (APPEND: the last may have 7 more); writes at most `limit` groups
+/* Groups of at most `size` people; a last one of fewer than 8 starts up to 10 people earlier, as in
+ * the released code's demo, and the later result of those counts.  Writes at most `limit` groups
  * and returns how many there are.  size > 0. */
-int group_split(int people, int size, GroupRule rule, Group *out, int limit);
+int group_split(int people, int size, Group *out, int limit);
 
 /* The released code's stop rule, fed with each iteration's loss. */
 typedef struct {

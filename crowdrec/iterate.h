@@ -1,9 +1,11 @@
 /* Iterate: one iteration of refinement for one group of people: forward, losses, backward, AdamW.
  *
  *     Iterator *it;
- *     TRY(iterate_new(net, params, body, &weights, &people, max_mem, &it));
- *     TRY(iterate_start(it, &first));                  // the first prediction, what L_init pulls
- * to iterate_run(it, rate, decay, step); IterateTerms t = iterate_terms(it); iterate_free(it);
+ *     TRY(iterate_new(&options, &it));
+ *     TRY(iterate_start(it));          // the first prediction, which the losses hold on to
+ *     TRY(iterate_run(it, rate, decay, step));
+ *     IterateTerms t = iterate_terms(it);
+ *     iterate_free(it);
  *
  * Several iterations may run before the host looks at any: their rates go to the device together,
  * and their losses are read together.

@@ -2,7 +2,7 @@
  *
  *     TRY(output_prepare("out"));                              // before long work
  *     TRY(output_photo("out", &(Results){.crowd = &crowd, .image = &image}));
- *     TRY(output_run("out", crowds, count));                   // what covers all photos
+ *     TRY(output_run("out", crowds, count, stages));           // what covers all photos
  *
  * docs/formats.md describes them.
  */

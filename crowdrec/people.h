@@ -2,7 +2,7 @@
  *
  *     People p;
  *     TRY(people_new(cutter, &crowd, index, n, 256, 192, &p));
- *     people_write(&p, plan, first, &inputs);        // rows first .. first + batch - 1
+ *     people_write_inputs(&p, plan, first, &inputs); // rows first .. first + batch - 1
  *     people_free(&p);
  */
 #ifndef CROWDREC_PEOPLE_H

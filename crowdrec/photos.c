@@ -71,26 +71,50 @@ static int by_stem(const void *a, const void *b) {
     return order ? order : nx - ny;
 }
 
-/* Sets the folders; equal names and stems stand side by side in the sorted list. */
+static int by_folder(const void *a, const void *b) {
+    return strcmp((*(Photo *const *)a)->folder, (*(Photo *const *)b)->folder);
+}
+
+/* Whether OUTPUT/STEM is what it should not be: a way out, or a file that lies there. */
+static bool is_taken(const char *name, int length) {
+    static const char *const taken[] = {
+        ".", "..", "detections.json", "keypoints.json", "predict.json", "eval.json", NULL};
+    for (const char *const *t = taken; *t; t++)
+        if ((int)strlen(*t) == length && !strncmp(*t, name, (size_t)length)) return true;
+    return false;
+}
+
+/* Sorts; the first of two that are the same, or NULL. */
+static Photo **twins(Photo **sorted, int count, int (*order)(const void *, const void *)) {
+    qsort(sorted, (size_t)count, sizeof *sorted, order);
+    for (int i = 1; i < count; i++)
+        if (!order(&sorted[i - 1], &sorted[i])) return &sorted[i - 1];
+    return NULL;
+}
+
+/* Sets the folders; equal stems stand side by side in the sorted list. */
 static Status place(Photos *photos, const char *output) {
     int count = photos->count;
     Photo **sorted = arena_alloc(photos->arena, (size_t)count * sizeof *sorted);
     for (int i = 0; i < count; i++) sorted[i] = &photos->photo[i];
-    qsort(sorted, (size_t)count, sizeof *sorted, by_name);
-    for (int i = 1; i < count; i++)
-        if (!by_name(&sorted[i - 1], &sorted[i]))
-            return fail(ERR_USAGE, "%s and %s have the same name; run them one by one",
-                        sorted[i - 1]->path, sorted[i]->path);
+    Photo **same = twins(sorted, count, by_name);
+    if (same)
+        return fail(ERR_USAGE, "%s and %s have the same name; run them one by one", same[0]->path,
+                    same[1]->path);
     qsort(sorted, (size_t)count, sizeof *sorted, by_stem);
     for (int i = 0; i < count; i++) {
         Photo *p = sorted[i];
-        bool shared = (i && !by_stem(&sorted[i - 1], &sorted[i])) ||
+        int length = photos_stem(p->name);
+        bool shared = is_taken(p->name, length) || (i && !by_stem(&sorted[i - 1], &sorted[i])) ||
                       (i + 1 < count && !by_stem(&sorted[i], &sorted[i + 1]));
-        int length = shared ? (int)strlen(p->name) : photos_stem(p->name);
+        if (shared) length = (int)strlen(p->name);
         p->folder =
             count == 1 ? output : arena_printf(photos->arena, "%s/%.*s", output, length, p->name);
     }
-    return OK;
+    same = twins(sorted, count, by_folder);
+    if (!same) return OK;
+    return fail(ERR_USAGE, "%s and %s would both go to %s; run them one by one", same[0]->path,
+                same[1]->path, same[0]->folder);
 }
 
 static Status list(const char *const *paths, int count, const char *output, Photos *photos) {

@@ -17,7 +17,8 @@ typedef struct {
     const char *path;
     const char *name;   /* without folders; what predict.json calls it */
     const char *folder; /* for its results: the output folder itself when it is the only photo,
-                           else OUTPUT/STEM, or OUTPUT/NAME where two photos share a stem */
+                           else OUTPUT/STEM, or OUTPUT/NAME where two photos share a stem or it
+                           is the name of a file there */
 } Photo;
 
 typedef struct {
@@ -27,7 +28,7 @@ typedef struct {
 } Photos;
 
 /* ERR_INPUT for a folder that cannot be read or has no photo, ERR_USAGE where two photos have the
- * same name.  Whether a file is there and a photo shows when it is read. */
+ * same name or folder.  Whether a file is there and a photo shows when it is read. */
 Status photos_list(const char *const *paths, int count, const char *output, Photos *out);
 void photos_free(Photos *photos);
 

@@ -1,16 +1,11 @@
 #include "crowdrec/posed.h"
 
 #include "crowdrec/metrics.h"
+#include "tensor/zeros.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void *table(int count, size_t size) {
-    void *p = calloc((size_t)count + 1, size);
-    CHECK(p, "no memory for %d people", count);
-    return p;
-}
 
 /* Vertices and Halpe-26 joints, metres, scale included. */
 static void pose_person(const Body *body, const GigaPerson *p, float *vertices,
@@ -66,9 +61,9 @@ static void make_figure(const Posed *all, const GigaPerson *p, float *vertices, 
 
 Posed posed_new(const GigaPhoto *photo, const Body *body) {
     int people = photo && body ? photo->people : 0;
-    Posed all = {photo, body, table(people, sizeof(PosedPerson)), table(people, sizeof *all.box),
+    Posed all = {photo, body, zeros(people, sizeof(PosedPerson)), zeros(people, sizeof *all.box),
                  people};
-    float *vertices = table(body ? 3 * body->vertices : 0, sizeof *vertices);
+    float *vertices = zeros(body ? 3 * body->vertices : 0, sizeof *vertices);
     for (int i = 0; i < people; i++) {
         make_figure(&all, &photo->person[i], vertices, &all.person[i]);
         memcpy(all.box[i], all.person[i].box, sizeof all.box[i]);
@@ -84,8 +79,8 @@ void posed_free(Posed *all) {
 
 double (*posed_vertices(const Posed *all, int person))[3] {
     int n = all->body->vertices;
-    float *vertices = table(3 * n, sizeof *vertices), joint[HALPE26_COUNT][3];
-    double(*out)[3] = table(n, sizeof *out);
+    float *vertices = zeros(3 * n, sizeof *vertices), joint[HALPE26_COUNT][3];
+    double(*out)[3] = zeros(n, sizeof *out);
     pose_person(all->body, &all->photo->person[person], vertices, joint);
     for (int v = 0; v < n; v++)
         for (int k = 0; k < 3; k++) out[v][k] = vertices[3 * (size_t)v + k];

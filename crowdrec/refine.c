@@ -3,6 +3,7 @@
 #include "autograd/schedule.h"
 #include "crowdrec/group.h"
 #include "crowdrec/iterate.h"
+#include "tensor/log.h"
 #include "tensor/seconds.h"
 
 #include <math.h>
@@ -19,7 +20,6 @@ struct RefineRecipe {
     int iterations, iterations_next;
     bool carry; /* weights, moments, step count and decay go on to the next group */
     bool until_converged;
-    GroupRule groups;
 };
 
 static const RefineRecipe RECIPE[] = {
@@ -29,7 +29,6 @@ static const RefineRecipe RECIPE[] = {
         .schedule = {.kind = SCHEDULE_COSINE, .rate = 1e-5, .decay = 0.01},
         .iterations = 260,
         .iterations_next = 260,
-        .groups = GROUP_OVERLAP,
     },
     {
         .name = "models",
@@ -37,7 +36,6 @@ static const RefineRecipe RECIPE[] = {
         .schedule = {.kind = SCHEDULE_COSINE, .rate = 1e-4, .decay = 0.01},
         .iterations = 260,
         .iterations_next = 260,
-        .groups = GROUP_OVERLAP,
     },
     {
         .name = "released",
@@ -56,7 +54,6 @@ static const RefineRecipe RECIPE[] = {
         .iterations_next = 100,
         .carry = true,
         .until_converged = true,
-        .groups = GROUP_OVERLAP,
     },
 };
 
@@ -80,7 +77,8 @@ typedef struct {
     Schedule schedule;
     int *index; /* people that can be refined */
     int count;
-    int step; /* of AdamW, from 1; goes on over groups that carry */
+    int step;   /* of AdamW, from 1; goes on over groups that carry */
+    bool fresh; /* the first group, or one after a group that diverged: nothing to carry on from */
     double start;
     double each; /* seconds of one iteration of this group, 0: not yet known */
 } Refiner;
@@ -94,9 +92,9 @@ static const char *stopped(const Refiner *r) {
     return NULL;
 }
 
-static int planned_iterations(const Refiner *r, int group) {
+static int planned_iterations(const Refiner *r) {
     if (r->o.iterations > 0) return r->o.iterations;
-    return group ? r->recipe->iterations_next : r->recipe->iterations;
+    return r->fresh ? r->recipe->iterations : r->recipe->iterations_next;
 }
 
 static void report_step(const Refiner *r, int group, int iteration, int people, ScheduleValue v,
@@ -171,7 +169,7 @@ static Status descend(Refiner *r, Descent *d) {
 
 /* Runs one group; returns why it ended. */
 static Status iterate_group(Refiner *r, Iterator *it, int group, int people, const char **reason) {
-    Descent d = {.it = it, .group = group, .people = people, .total = planned_iterations(r, group)};
+    Descent d = {.it = it, .group = group, .people = people, .total = planned_iterations(r)};
     d.cap = r->o.max_iterations > 0 ? r->o.max_iterations : 4 * d.total;
     r->each = 0;
     while (!d.reason) TRY(descend(r, &d));
@@ -222,14 +220,14 @@ static Status refine_people(Refiner *r, const People *people, const Group *g, in
 }
 
 /* Each group starts from the loaded weights, or carries on where the one before it ended. */
-static Status start_group(Refiner *r, int group) {
-    if (group && r->recipe->carry) {
+static Status start_group(Refiner *r) {
+    if (r->recipe->carry && !r->fresh) {
         r->schedule.period = r->recipe->period_next;
         return OK;
     }
     r->schedule = r->recipe->schedule;
     if (r->o.rate > 0) r->schedule.rate = r->o.rate;
-    if (r->schedule.kind == SCHEDULE_COSINE) r->schedule.period = planned_iterations(r, group);
+    if (r->schedule.kind == SCHEDULE_COSINE) r->schedule.period = planned_iterations(r);
     r->step = 0;
     return regress_reset(r->regressor);
 }
@@ -237,7 +235,7 @@ static Status start_group(Refiner *r, int group) {
 static Status refine_group(Refiner *r, const Group *g, int group, const char **reason) {
     const NetSpec *net = regress_net(r->regressor);
     People people;
-    TRY(start_group(r, group));
+    TRY(start_group(r));
     TRY(people_new(r->cutter, r->crowd, r->index + g->first, g->end - g->first, net->height,
                    net->width, &people));
     Status status = refine_people(r, &people, g, group, reason);
@@ -247,15 +245,21 @@ static Status refine_group(Refiner *r, const Group *g, int group, const char **r
 
 static Status refine_groups(Refiner *r, Group *groups) {
     int size = r->o.group < 0 ? r->count : r->o.group > 0 ? r->o.group : 50;
-    int count = group_split(r->count, size, r->recipe->groups, groups, r->count);
+    int count = group_split(r->count, size, groups, r->count), diverged = 0;
+    const char *reason = "iterations";
     r->report->groups = count;
-    r->report->reason = "iterations";
+    r->fresh = true;
     for (int i = 0; i < count; i++) {
-        TRY(refine_group(r, &groups[i], i, &r->report->reason));
+        TRY(refine_group(r, &groups[i], i, &reason));
+        r->fresh = !strcmp(reason, "diverged");
+        diverged += r->fresh;
         if (stopped(r)) break;
     }
+    if (diverged)
+        log_info("refine: %d of %d groups diverged, their people keep their first bodies", diverged,
+                 count);
     const char *why = stopped(r);
-    if (why) r->report->reason = why;
+    r->report->reason = why ? why : diverged ? "diverged" : reason;
     return regress_reset(r->regressor);
 }
 

@@ -54,9 +54,9 @@ typedef struct {
     int groups, iterations; /* over all groups */
     double first, last; /* total loss of the first group's first and the last group's last step */
     double seconds;
-    const char
-        *reason; /* "iterations", "converged", "cap", "time limit", "interrupted",
-                          "diverged" (its group keeps its first bodies), "nobody to refine" */
+    const char *reason; /* why the last group ended: "iterations", "converged", "cap", "time limit",
+                           "interrupted"; "diverged": one of them did and its people keep their
+                           first bodies; "nobody to refine" */
 } RefineReport;
 
 /* Changes pose, betas, trans, joints, flags and group of every person with a body and keypoints.

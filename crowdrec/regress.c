@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 64 }; /* people whose crops are in memory at a time */
+enum {
+    CHUNK = 64, /* people whose crops are in memory at a time */
+    BATCH = 8   /* people per run */
+};
 
 struct Regressor {
     NetSpec net;
@@ -27,7 +30,7 @@ static Status open_parts(const RegressOptions *o, Regressor *r) {
                     "%s: a network '%s', expected body parameters (cliff_hr48, cliff_res50)",
                     o->mesh, r->net.name);
     TRY(open_body(o, &r->body));
-    return predict_new(&r->net, r->params, o->batch > 0 ? o->batch : 8, &r->predictor);
+    return predict_new(&r->net, r->params, BATCH, &r->predictor);
 }
 
 Status regress_open(const RegressOptions *options, Regressor **out) {

@@ -22,7 +22,6 @@ typedef struct {
     const char *mesh;           /* checkpoint, or a rule (net_open) */
     const char *body;           /* SMPL-format body; NULL: crowdrec's own (procedural.h) */
     const char *body_regressor; /* J_regressor_halpe.npy, or NULL: from the body or its landmarks */
-    int batch;                  /* people per run, 0: 8 */
 } RegressOptions;
 
 typedef struct Regressor Regressor;

@@ -3,6 +3,7 @@
 #include "crowdrec/ap.h"
 #include "crowdrec/metrics.h"
 #include "crowdrec/posed.h"
+#include "tensor/zeros.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -45,16 +46,10 @@ static void *list_add(List *l, size_t size) {
     return (char *)l->item + size * (size_t)l->count++;
 }
 
-static void *table(int count, size_t size) {
-    void *p = calloc((size_t)count + 1, size);
-    CHECK(p, "no memory for %d people", count);
-    return p;
-}
-
 const ScoreMetricInfo *score_metric(ScoreMetric metric) { return &metric_info[metric]; }
 
 Score *score_new(const Body *body, const Body *truth_body) {
-    Score *s = table(1, sizeof *s);
+    Score *s = zeros(1, sizeof *s);
     *s = (Score){.body = body, .truth_body = truth_body, .ap = ap_new(), .keypoint_ap = ap_new()};
     return s;
 }
@@ -85,8 +80,8 @@ static bool counts(const GigaPerson *p, const double box[4]) {
 
 static Truth truth_new(const GigaPhoto *photo, const Body *body) {
     Truth t = {.all = posed_new(photo, body)};
-    t.person = table(t.all.people, sizeof *t.person);
-    t.box = table(t.all.people, sizeof *t.box);
+    t.person = zeros(t.all.people, sizeof *t.person);
+    t.box = zeros(t.all.people, sizeof *t.box);
     int placed = 0;
     for (int wanted = 1; wanted >= 0; wanted--) {
         for (int i = 0; i < t.all.people; i++)
@@ -114,9 +109,9 @@ typedef struct {
 /* How many of the boxes that were not matched belong to people who do not count. */
 static int count_ignored(const Truth *t, const double (*box)[4], int boxes, const Matching *m) {
     int ignored = t->all.people - t->counted, rest = 0;
-    bool *taken = table(boxes, sizeof *taken);
-    double(*left)[4] = table(boxes, sizeof *left);
-    MetricsPair *pair = table(ignored, sizeof *pair);
+    bool *taken = zeros(boxes, sizeof *taken);
+    double(*left)[4] = zeros(boxes, sizeof *left);
+    MetricsPair *pair = zeros(ignored, sizeof *pair);
     for (int i = 0; i < m->matched; i++) taken[m->pair[i].found] = true;
     for (int i = 0; i < boxes; i++)
         if (!taken[i]) memcpy(left[rest++], box[i], sizeof left[0]);
@@ -130,7 +125,7 @@ static int count_ignored(const Truth *t, const double (*box)[4], int boxes, cons
 
 /* Free pair. */
 static Matching match(const Truth *t, const double (*box)[4], int boxes) {
-    Matching m = {.pair = table(t->counted, sizeof *m.pair)};
+    Matching m = {.pair = zeros(t->counted, sizeof *m.pair)};
     m.matched = metrics_match((const double(*)[4])t->box, t->counted, box, boxes, m.pair);
     for (int i = 0; i < m.matched; i++) m.pair[i].truth = t->person[m.pair[i].truth];
     m.found = boxes - count_ignored(t, box, boxes, &m);
@@ -196,7 +191,7 @@ static double median(double *value, int n) {
 }
 
 static void mean_people(const Match *match, int n, double *value) {
-    double *column = table(n, sizeof *column);
+    double *column = zeros(n, sizeof *column);
 #define MEAN(metric, field)                                 \
     for (int i = 0; i < n; i++) column[i] = match[i].field; \
     value[metric] = metrics_mean(column, n)
@@ -233,8 +228,8 @@ typedef struct {
 } Side;
 
 static Side side_new(const Posed *all, const MetricsPair *pair, int n, bool truth) {
-    Side s = {table(n, sizeof *s.index), table(n, sizeof *s.root), table(n, sizeof *s.depth),
-              table(n, sizeof *s.height)};
+    Side s = {zeros(n, sizeof *s.index), zeros(n, sizeof *s.root), zeros(n, sizeof *s.depth),
+              zeros(n, sizeof *s.height)};
     for (int i = 0; i < n; i++) {
         const PosedPerson *f = &all->person[s.index[i] = truth ? pair[i].truth : pair[i].found];
         memcpy(s.root[i], f->joint[HALPE26_HIP], sizeof s.root[i]);
@@ -283,7 +278,7 @@ static void add_bodies(Score *s, const Posed *found, const Truth *truth, ScoreRo
 
 /* Boxes of a crowd, free them. */
 static double (*boxes_of(const Crowd *crowd))[4] {
-    double(*box)[4] = table(crowd->count, sizeof *box);
+    double(*box)[4] = zeros(crowd->count, sizeof *box);
     for (int i = 0; i < crowd->count; i++)
         for (int k = 0; k < 4; k++) box[i][k] = crowd->person[i].box[k];
     return box;
@@ -293,7 +288,7 @@ static double share(int part, int whole) { return whole ? (double)part / whole :
 
 /* Free it. */
 static ApKind *kinds_of(const Truth *truth) {
-    ApKind *kind = table(truth->all.people, sizeof *kind);
+    ApKind *kind = zeros(truth->all.people, sizeof *kind);
     for (int i = truth->counted; i < truth->all.people; i++) kind[i] = AP_IGNORED;
     return kind;
 }
@@ -330,7 +325,7 @@ static void add_detections(Score *s, const ScorePhoto *photo, const Posed *found
                            const Truth *truth, ScoreRow *row) {
     const Crowd *crowd = photo->boxes;
     int boxes = crowd ? crowd->count : found->people;
-    double *score = table(boxes, sizeof *score);
+    double *score = zeros(boxes, sizeof *score);
     for (int i = 0; i < boxes; i++) score[i] = crowd ? crowd->person[i].score : 1;
     double(*box)[4] = crowd ? boxes_of(crowd) : found->box;
     add_boxes(s, (const double(*)[4])box, score, boxes, truth, row);
@@ -349,12 +344,12 @@ static double keypoint_oks(const Person *found, const PosedPerson *truth) {
 
 static void add_keypoint_ap(Score *s, const Crowd *crowd, const Truth *truth, ScoreRow *row) {
     int people = truth->all.people;
-    double *score = table(crowd->count, sizeof *score);
-    double *similarity = table(crowd->count * people, sizeof *similarity);
+    double *score = zeros(crowd->count, sizeof *score);
+    double *similarity = zeros((long)crowd->count * people, sizeof *similarity);
     for (int i = 0; i < crowd->count; i++) {
         score[i] = crowd_strength(&crowd->person[i]);
         for (int t = 0; t < people; t++)
-            similarity[i * people + t] =
+            similarity[(long)i * people + t] =
                 keypoint_oks(&crowd->person[i], &truth->all.person[truth->person[t]]);
     }
     ApKind *kind = kinds_of(truth);
@@ -412,7 +407,7 @@ const ScoreRow *score_photo(const Score *s, int i) { return (const ScoreRow *)s-
 
 static double mean_photos(const Score *s, ScoreMetric metric) {
     int n = score_photos(s);
-    double *value = table(n, sizeof *value);
+    double *value = zeros(n, sizeof *value);
     for (int i = 0; i < n; i++) value[i] = score_photo(s, i)->value[metric];
     double mean = metrics_mean(value, n);
     free(value);

@@ -36,23 +36,11 @@ static Status check_body(const char *path, const Body *body) {
                 path);
 }
 
-/* A body in a temporary file that is gone again afterwards. */
-static Status make_body(Body **out) {
-    char folder[] = "/tmp/crowdrec-XXXXXX", path[64];
-    if (!mkdtemp(folder)) return fail(ERR_INPUT, "%s: cannot make a folder for the body", folder);
-    snprintf(path, sizeof path, "%s/body.npz", folder);
-    Status status = procedural_write(path, 0, NULL);
-    if (status == OK) status = body_load(path, NULL, out);
-    unlink(path);
-    rmdir(folder);
-    return status;
-}
-
 Status synth_open(const SynthChoice *choice, Synth **out) {
     TRY(scene_check(&choice->wish));
     Body *body = NULL;
-    TRY(choice->body ? body_load(choice->body, NULL, &body) : make_body(&body));
-    Status status = check_body(choice->body ? choice->body : "the body", body);
+    TRY(body_load(choice->body, NULL, &body));
+    Status status = check_body(choice->body, body);
     Synth *s = status == OK ? calloc(1, sizeof *s) : NULL;
     if (!s) {
         body_free(body);

@@ -25,7 +25,7 @@ enum { SYNTH_PIXELS = 8 };
 typedef struct {
     SceneWish wish;
     uint64_t seed;
-    const char *body; /* made by `crowdrec body`; NULL: made now, which takes two seconds */
+    const char *body; /* made by `crowdrec body` */
 } SynthChoice;
 
 typedef struct Synth Synth;

@@ -15,6 +15,7 @@
 #include "tensor/log.h"
 #include "tensor/seconds.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,8 +37,32 @@ static const Recipe recipes[] = {
     [CROWDREC_TRAIN_DETECTOR] = {8, 300, 500, "sgd", 0.01 / 8, 0.05, 5e-4, 0.9, 0, 0.9998},
 };
 
+/* What the program's own options cannot be, and a caller's can. */
+static Status check_ranges(const TrainOptions *o) {
+    const struct {
+        const char *name;
+        int value, least, most;
+    } range[] = {
+        {"task", (int)o->task, 0, CROWDREC_TRAIN_DETECTOR},
+        {"sets", o->sets, 0, CROWDREC_DATA_SETS},
+        {"batch", o->batch, 0, 4096},
+        {"accumulate", o->accumulate, 0, 1 << 20},
+        {"steps", o->steps, 0, INT_MAX},
+        {"epochs", o->epochs, 0, INT_MAX},
+        {"workers", o->workers, 0, 1024},
+        {"validate", o->validate, 0, INT_MAX},
+        {"overfit", o->overfit, 0, INT_MAX},
+    };
+    for (size_t i = 0; i < sizeof range / sizeof *range; i++)
+        if (range[i].value < range[i].least || range[i].value > range[i].most)
+            return fail(ERR_USAGE, "%s: %d is outside %d to %d", range[i].name, range[i].value,
+                        range[i].least, range[i].most);
+    return OK;
+}
+
 /* Options with the defaults filled in. */
 static Status complete(const TrainOptions *given, TrainOptions *o) {
+    TRY(check_ranges(given));
     const Recipe *r = &recipes[given->task];
     *o = *given;
     if (!o->batch) o->batch = r->batch;
@@ -54,9 +79,27 @@ static Status complete(const TrainOptions *given, TrainOptions *o) {
     if (!o->steps && !o->epochs && !(o->time_limit > 0)) o->epochs = r->epochs;
     if (o->weights && o->backbone)
         return fail(ERR_USAGE, "--weights and --backbone exclude each other");
+    if (o->weights && (o->net || o->mean))
+        return fail(ERR_USAGE, "--weights and %s: the weights say that already, give one",
+                    o->net ? "--net" : "--mean");
     if (o->steps && o->epochs) return fail(ERR_USAGE, "--steps and --epochs exclude each other");
     if (!o->output) return fail(ERR_USAGE, "--output is needed: the folder for the results");
     return OK;
+}
+
+/* The network in a file, which must bring all of it before memory is taken for it. */
+static Status identify(const char *path, NetSpec *out) {
+    ArrayFile f;
+    TRY(file_load(path, &f));
+    Params *declared = params_new(&backend_cpu);
+    Status status = net_identify(&f, out);
+    if (status == OK) {
+        net_declare(out, declared);
+        status = params_check(declared, &f, file_state_prefix(&f));
+    }
+    params_free(declared);
+    array_file_free(&f);
+    return status == OK ? OK : error_prefix(status, "%s", path);
 }
 
 Status train_spec(const TrainOptions *options, NetKind kind, const char *small, NetSpec *out) {
@@ -67,18 +110,15 @@ Status train_spec(const TrainOptions *options, NetKind kind, const char *small, 
         file = last;
     }
     if (file && !rule_is(file)) {
-        ArrayFile f;
-        TRY(file_load(file, &f));
-        Status status = net_identify(&f, out);
-        array_file_free(&f);
-        if (status != OK) return error_prefix(status, "%s", file);
+        TRY(identify(file, out));
     } else if (file) {
         Rule rule;
         TRY(rule_parse(file, out, &rule));
     } else
         TRY(net_spec(options->net ? options->net : small, out));
     if (out->kind != kind)
-        return fail(ERR_USAGE, "--net: %s is no network of this task; %s is one", out->name, small);
+        return fail(ERR_USAGE, "%s: %s is no network of this task; %s is one",
+                    file ? file : "--net", out->name, small);
     if (options->input_size[0])
         out->height = options->input_size[0], out->width = options->input_size[1];
     return net_check_input(out, (Shape){1, out->height, out->width, 3});
@@ -192,6 +232,9 @@ static Status prepare(Run *r) {
     TRY(open_trainer(r));
     TRY(start(r));
     int epoch = (r->task->samples + samples_of_step(r) - 1) / samples_of_step(r);
+    if (r->o.epochs > INT_MAX / epoch)
+        return fail(ERR_USAGE, "--epochs: %d of %d steps are more than %d steps", r->o.epochs,
+                    epoch, INT_MAX);
     r->total = r->o.steps ? r->o.steps : r->o.epochs * epoch;
     r->every = r->o.validate ? r->o.validate : epoch < LEAST_STEPS ? LEAST_STEPS : epoch;
     TRY(trainlog_open(path_of(r, "log.jsonl", path), r->state.step, &r->log));
@@ -249,18 +292,25 @@ static void tell_metrics(const Run *r, const TrainMetrics *m) {
     log_info("train: step %d, loss %.5g%s", r->trainer->step, r->trainer->loss, text);
 }
 
-static Status checkpoint(Run *r) {
+/* What --resume goes on from. */
+static Status save(Run *r) {
     char path[4096];
-    TrainMetrics m = {0};
-    if (r->task->validate) TRY(r->task->validate(r->task->self, r->trainer->average, &m));
-    if (m.count) trainlog_metrics(&r->log, r->trainer->step, &m);
-    tell_metrics(r, &m);
-    if (!m.count || is_better(&m, r->state.best)) TRY(write_best(r, &m));
     r->state.step = r->trainer->step;
     r->state.samples = (uint64_t)r->trainer->step * (uint64_t)samples_of_step(r);
     r->state.seconds = seconds_of(r);
     TRY(trainlog_curves(&r->log, path_of(r, "curves.svg", path)));
     return trainsave_write(path_of(r, "last.safetensors", path), r->trainer, &r->state);
+}
+
+/* Saved first, so that a validation that fails costs no step. */
+static Status checkpoint(Run *r) {
+    TrainMetrics m = {0};
+    TRY(save(r));
+    if (r->task->validate) TRY(r->task->validate(r->task->self, r->trainer->average, &m));
+    if (m.count) trainlog_metrics(&r->log, r->trainer->step, &m);
+    tell_metrics(r, &m);
+    if (!m.count || is_better(&m, r->state.best)) TRY(write_best(r, &m));
+    return m.count ? save(r) : OK;
 }
 
 /* ---- steps ---- */
@@ -307,6 +357,12 @@ static const char *end_of(const Run *r) {
     return NULL;
 }
 
+/* Not ended on the way: a run that goes on is validated where it would have been without the end.
+ */
+static bool is_whole(const Run *r) {
+    return !strcmp(r->end, "steps") || (!strcmp(r->end, "time limit") && !r->total);
+}
+
 static Status loop(Run *r) {
     CHECK(r->trainer, "a training that was prepared has no trainer");
     int saved = r->trainer->step;
@@ -317,7 +373,8 @@ static Status loop(Run *r) {
         saved = r->trainer->step;
     }
     log_progress_end();
-    return r->trainer->step > saved || !saved ? checkpoint(r) : OK;
+    if (r->trainer->step <= saved && saved) return OK;
+    return is_whole(r) ? checkpoint(r) : save(r);
 }
 
 static void report_end(const Run *r, FILE *report) {
@@ -354,7 +411,6 @@ Status train(const TrainOptions *options, FILE *report) {
     case CROWDREC_TRAIN_POSE: TRY(trainpose_open(options, &task)); break;
     case CROWDREC_TRAIN_MESH: TRY(trainmesh_open(options, &task)); break;
     case CROWDREC_TRAIN_DETECTOR: TRY(traindetect_open(options, &task)); break;
-    default: return fail(ERR_USAGE, "no task %d; there are pose, mesh and detector", options->task);
     }
     Status status = train_run(&task, options, report);
     task.close(task.self);

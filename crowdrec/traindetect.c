@@ -136,7 +136,7 @@ Status traindetect_score(const NetSpec *spec, Params *params, Dataset *set, Trai
                       "validation: nobody is %.0f pixels tall and seen to half; use other photos",
                       NEEDED_TALL);
     if (status == OK)
-        *out = (TrainMetrics){{"AP50", "AP"}, {ap_at(ap, 0.5), ap_mean(ap)}, 2, false};
+        *out = (TrainMetrics){{"ap50", "ap"}, {ap_at(ap, 0.5), ap_mean(ap)}, 2, false};
     ap_free(ap);
     return status;
 }
@@ -150,7 +150,8 @@ static Status validate(void *self, Params *params, TrainMetrics *out) {
 
 static bool usable(const DatasetPerson *p) { return p->box[2] > p->box[0]; }
 
-/* The photos of an epoch: whole copies of a set, and of what is left of its ratio evenly spread. */
+/* The photos of an epoch: whole copies of a set, and of what is left of its ratio ones that are
+ * drawn each time. */
 static void list_photos(DetectTask *t) {
     int count = 0;
     for (int i = 0; i < t->train.parts; i++) {
@@ -159,11 +160,9 @@ static void list_photos(DetectTask *t) {
         int entries = (int)ceil((double)part->entries / part->people * photos - 1e-6);
         t->photo = realloc(t->photo, ((size_t)count + (size_t)entries + 1) * sizeof *t->photo);
         CHECK(t->photo, "no memory for %d photos", count + entries);
-        int whole = entries / photos * photos, rest = entries - whole;
-        for (int k = 0; k < entries; k++) {
-            int photo = k < whole ? k % photos : (int)((int64_t)(k - whole) * photos / rest);
-            t->photo[count++] = (DetPhoto){part->set, photo};
-        }
+        int whole = entries / photos * photos;
+        for (int k = 0; k < entries; k++)
+            t->photo[count++] = (DetPhoto){part->set, k < whole ? k % photos : DETSAMPLE_ANY};
     }
     t->source.photo = t->photo, t->source.photos = count;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "PATH[:RATIO]" -> the path in a buffer of its own. */
+/* "PATH[:RATIO]" of --data -> the path in a buffer of its own. */
 static Status split(const char *text, char **path, double *ratio) {
     const char *colon = strrchr(text, ':');
     char *end = NULL;
@@ -36,19 +36,24 @@ static Status open_part(const TrainOptions *o, const char *path, double ratio,
     return out->people ? OK : fail(ERR_INPUT, "%s: nobody in it can be used", path);
 }
 
-static Status add_set(const TrainOptions *o, const char *text,
+static Status add_set(const TrainOptions *o, const char *path, double ratio,
                       bool (*usable)(const DatasetPerson *), TrainSet *s) {
-    char *path = NULL;
-    double ratio;
-    TRY(split(text, &path, &ratio));
     TrainPart *part = &s->part[s->parts++];
-    Status status = open_part(o, path, ratio, usable, part);
-    free(path);
-    if (status != OK) return status;
+    TRY(open_part(o, path, ratio, usable, part));
     if (part->entries > (1 << 30) - s->samples)
         return fail(ERR_USAGE, "--data: an epoch of more than %d samples", 1 << 30);
     s->samples += part->entries;
     return OK;
+}
+
+static Status add_data(const TrainOptions *o, const char *text,
+                       bool (*usable)(const DatasetPerson *), TrainSet *s) {
+    char *path = NULL;
+    double ratio;
+    TRY(split(text, &path, &ratio));
+    Status status = add_set(o, path, ratio, usable, s);
+    free(path);
+    return status;
 }
 
 static Status kept(Status status, TrainSet *s) {
@@ -62,14 +67,15 @@ Status trainset_open(const TrainOptions *options, bool (*usable)(const DatasetPe
     if (!options->sets) return fail(ERR_USAGE, "--data is needed: what to train on");
     Status status = OK;
     for (int i = 0; i < options->sets && status == OK; i++)
-        status = add_set(options, options->data[i], usable, out);
+        status = add_data(options, options->data[i], usable, out);
     return kept(status, out);
 }
 
 Status trainset_open_validation(const TrainOptions *options, bool (*usable)(const DatasetPerson *),
                                 TrainSet *out) {
     *out = (TrainSet){0};
-    return options->validation ? kept(add_set(options, options->validation, usable, out), out) : OK;
+    if (!options->validation) return OK;
+    return kept(add_set(options, options->validation, 1, usable, out), out);
 }
 
 void trainset_close(TrainSet *s) {

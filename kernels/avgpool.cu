@@ -1,12 +1,11 @@
 /* avgpool: means of windows, padding counted. */
-#include "kernels/pool.cuh"
+#include "kernels/pixel.cuh"
+extern "C" {
+#include "kernels/pool.h"
+}
 
 static __device__ PoolRange reach(const Pool *p, int at, int size, bool back) {
     return back ? pool_windows(p, at, size) : pool_inputs(p, at, size);
-}
-
-template <int N> static __device__ void add_scaled(Pack<N> &sum, Pack<N> more, REAL scale) {
-    for (int l = 0; l < N; l++) sum.v[l] += more.v[l] * scale;
 }
 
 /* Backward is the same sum with the two sides exchanged: over the windows that hold an input, in
@@ -19,14 +18,14 @@ static __global__ void avgpool_sums(size_t count, Pool p, bool back, const REAL 
     int from_rows = back ? p.ho : p.h, from_columns = back ? p.wo : p.w;
     REAL scale = 1 / (REAL)(p.k * p.k);
     EACH(i, count) {
-        PoolPlace at = pool_place((unsigned)i, rows, columns, packs);
+        Pixel at = pixel_at((unsigned)i, rows, columns, packs);
         PoolRange h = reach(&p, at.row, from_rows, back);
         PoolRange w = reach(&p, at.column, from_columns, back);
         Pack<N> sum = {};
         for (int a = h.begin; a < h.end; a++)
             for (int b = w.begin; b < w.end; b++)
                 add_scaled<N>(
-                    sum, pack_load<N>(from, pool_pack(at, from_rows, from_columns, packs, a, b)),
+                    sum, pack_load<N>(from, pixel_pack(at, from_rows, from_columns, packs, a, b)),
                     scale);
         pack_put<N>(to, i, sum, add);
     }

@@ -6,8 +6,8 @@
  *     cublas_gemm_free(g);
  *
  * c [m,n] = or += a b, row-major; a is [m,k], or [k,m] when transpose_a; b is [k,n], or [n,k] when
- * transpose_b; `count` products lie behind each other.  NULL in a build without cuBLAS and for
- * shapes without an algorithm: the caller then runs own kernels.
+ * transpose_b; `count` products lie behind each other.  NULL for shapes without an algorithm: the
+ * caller then runs own kernels.
  */
 #ifndef KERNELS_CUBLAS_GEMM_H
 #define KERNELS_CUBLAS_GEMM_H

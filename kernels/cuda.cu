@@ -44,6 +44,11 @@ void cuda_launched(const char *kernel) { must(cudaGetLastError(), kernel); }
 
 /* --- two parts of an op, side by side --- */
 
+#if CUDART_VERSION < 13000 /* CUDA 12 has these two under other names */
+#define cudaStreamGetCaptureInfo cudaStreamGetCaptureInfo_v3
+#define cudaStreamUpdateCaptureDependencies cudaStreamUpdateCaptureDependencies_v2
+#endif
+
 /* Nodes of a captured graph that work waits for, and how. */
 typedef struct {
     cudaGraphNode_t *node;
@@ -310,12 +315,16 @@ static bool open_device(int device, char reason[PLUGIN_REASON]) {
     int devices = 0;
     if (the_device >= 0 && device != the_device)
         return refuse(reason, "cuda:%d is in use; a process works on one gpu", the_device);
-    if (the_device >= 0) return cudaSetDevice(device) == cudaSuccess; /* another thread's call */
+    if (the_device >= 0) { /* another thread's call */
+        cudaError_t error = cudaSetDevice(device);
+        return error == cudaSuccess ||
+               refuse(reason, "cuda:%d: %s", device, cudaGetErrorString(error));
+    }
     if (!driver_answers(reason, &devices)) return false;
     if (device >= devices)
         return refuse(reason, "cuda:%d: there are %d gpus, the last is cuda:%d", device, devices,
                       devices - 1);
-    if (!has_code(reason, device) || !make_streams(reason) || !libraries_answer(reason))
+    if (!has_code(reason, device) || !libraries_answer(reason) || !make_streams(reason))
         return false;
     the_device = device;
     fill_backends();

@@ -7,8 +7,8 @@
  *
  * The engine for a key is chosen once a process, by cuDNN's heuristics, among those that keep the
  * key's precision.  When tuning the heuristics' first few are measured, and the fastest is
- * remembered for later runs (engines.h).  A build without cuDNN, and a shape that no engine takes,
- * get NULL: the caller then runs own kernels.
+ * remembered for later runs (engines.h).  A shape that no engine takes gets NULL: the caller then
+ * runs own kernels.
  */
 #ifndef KERNELS_CUDNN_CONV_H
 #define KERNELS_CUDNN_CONV_H

@@ -62,6 +62,8 @@ static Entry *entry_add(Engines *e, const char *key) {
     return entry;
 }
 
+static const double LONGEST = 1e12; /* microseconds: a line stays short */
+
 static bool take_line(Engines *e, char *line) {
     char *tab = strchr(line, '\t');
     EngineChoice c;
@@ -70,8 +72,8 @@ static bool take_line(Engines *e, char *line) {
     *tab = '\0';
     bool whole = sscanf(tab + 1, "%d %d %lld %lf%n", &c.list, &c.place, &c.engine, &c.microseconds,
                         &end) == 4;
-    if (!whole || end < 0 || tab[1 + end] || c.list < 0 || c.place < 0 || entry_of(e, line))
-        return false;
+    if (!whole || end < 0 || tab[1 + end] || c.list < 0 || c.place < 0) return false;
+    if (!(c.microseconds >= 0 && c.microseconds <= LONGEST) || entry_of(e, line)) return false;
     entry_add(e, line)->choice = c;
     return true;
 }

@@ -29,7 +29,7 @@ typedef struct {
 
 typedef struct Engines Engines;
 
-enum { ENGINES_KEY = 256, ENGINES_MAX = 1 << 16 };
+enum { ENGINES_KEY = 256, ENGINES_MAX = 1 << 13 };
 
 Engines *engines_open(const char *scope);
 void engines_close(Engines *e); /* NULL is allowed */

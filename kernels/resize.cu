@@ -1,5 +1,6 @@
 /* resize: outputs read up to four inputs; gradients are gathered, so that inputs are written once.
  */
+#include "kernels/pixel.cuh"
 #include "kernels/stored.cuh"
 extern "C" {
 #include "kernels/resize.h"
@@ -16,36 +17,14 @@ static Resize describe(const Call *c, Shape x, Shape y) {
     return r;
 }
 
-/* Image, row and column of pixel i of maps of h x w. */
-typedef struct {
-    int n, row, column;
-} Pixel;
-
-static __device__ Pixel pixel_at(unsigned i, int h, int w) {
-    unsigned line = i / (unsigned)w;
-    Pixel p = {(int)(line / (unsigned)h), (int)(line % (unsigned)h), (int)(i % (unsigned)w)};
-    return p;
-}
-
-/* Pack k of the pixel (n, row, column) of maps of h x w pixels of `packs` packs. */
-static __device__ size_t pack_at(int n, int h, int w, int row, int column, unsigned packs,
-                                 unsigned k) {
-    return (((size_t)n * h + row) * w + column) * packs + k;
-}
-
-template <int N> static __device__ void add_scaled(Pack<N> &sum, Pack<N> more, REAL scale) {
-    for (int l = 0; l < N; l++) sum.v[l] += scale * more.v[l];
-}
-
 template <int N>
 static __global__ void resize_values(size_t count, Resize r, Stored x, Stored residual, Stored y) {
     unsigned packs = r.c / N;
     int h = r.rows.in, w = r.columns.in;
     EACH(i, count) {
-        unsigned k = (unsigned)i % packs;
-        Pixel p = pixel_at((unsigned)i / packs, r.rows.out, r.columns.out);
+        Pixel p = pixel_at((unsigned)i, r.rows.out, r.columns.out, packs);
         Tap a = resize_tap(r.rows, p.row), b = resize_tap(r.columns, p.column);
-        Pack<N> first = stored_load<N>(x, pack_at(p.n, h, w, a.first, b.first, packs, k));
+        Pack<N> first = stored_load<N>(x, pixel_pack(p, h, w, packs, a.first, b.first));
         Pack<N> sum = stored_load<N>(residual, i);
         if (r.rows.kind == RESIZE_NEAREST) {
             add_scaled<N>(sum, first, 1);
@@ -53,11 +32,11 @@ static __global__ void resize_values(size_t count, Resize r, Stored x, Stored re
             continue;
         }
         add_scaled<N>(sum, first, (1 - a.t) * (1 - b.t));
-        add_scaled<N>(sum, stored_load<N>(x, pack_at(p.n, h, w, a.first, b.second, packs, k)),
+        add_scaled<N>(sum, stored_load<N>(x, pixel_pack(p, h, w, packs, a.first, b.second)),
                       (1 - a.t) * b.t);
-        add_scaled<N>(sum, stored_load<N>(x, pack_at(p.n, h, w, a.second, b.first, packs, k)),
+        add_scaled<N>(sum, stored_load<N>(x, pixel_pack(p, h, w, packs, a.second, b.first)),
                       a.t * (1 - b.t));
-        add_scaled<N>(sum, stored_load<N>(x, pack_at(p.n, h, w, a.second, b.second, packs, k)),
+        add_scaled<N>(sum, stored_load<N>(x, pixel_pack(p, h, w, packs, a.second, b.second)),
                       a.t * b.t);
         stored_put<N>(y, i, sum, false);
     }
@@ -67,8 +46,7 @@ template <int N>
 static __global__ void resize_gradients(size_t count, Resize r, Stored dy, Stored dx, bool add) {
     unsigned packs = r.c / N;
     EACH(i, count) {
-        unsigned k = (unsigned)i % packs;
-        Pixel p = pixel_at((unsigned)i / packs, r.rows.in, r.columns.in);
+        Pixel p = pixel_at((unsigned)i, r.rows.in, r.columns.in, packs);
         int top, bottom, left, right;
         Pack<N> sum = {};
         resize_reach(r.rows, p.row, &top, &bottom);
@@ -78,7 +56,7 @@ static __global__ void resize_gradients(size_t count, Resize r, Stored dy, Store
             if (down == 0) continue;
             for (int column = left; column < right; column++) {
                 REAL scale = down * resize_share(r.columns, column, p.column);
-                size_t at = pack_at(p.n, r.rows.out, r.columns.out, row, column, packs, k);
+                size_t at = pixel_pack(p, r.rows.out, r.columns.out, packs, row, column);
                 if (scale != 0) add_scaled<N>(sum, stored_load<N>(dy, at), scale);
             }
         }

@@ -312,10 +312,12 @@ static Status open_rule(const char *weights, NetSpec *spec, Params *params) {
 }
 
 static Status open_state(const ArrayFile *file, NetSpec *spec, Params *params) {
+    const char *prefix = file_state_prefix(file);
     TRY(net_identify(file, spec));
     net_declare(spec, params);
+    TRY(params_check(params, file, prefix));
     TRY(params_alloc(params));
-    return params_load(params, file, file_state_prefix(file));
+    return params_load(params, file, prefix);
 }
 
 static Status open_file(const char *path, NetSpec *spec, Params *params) {

@@ -56,7 +56,3 @@ static Status write_mesh(const char *path, const Mesh *mesh, void (*put)(FILE *,
 Status mesh_write_obj(const char *path, const Mesh *mesh) {
     return write_mesh(path, mesh, put_obj);
 }
-
-Status mesh_write_ply(const char *path, const Mesh *mesh) {
-    return write_mesh(path, mesh, put_ply);
-}

@@ -458,7 +458,7 @@ static void two_bodies(void **state) {
     assert_int_equal(evaluate_run(&o, NULL), OK);
     o.body = NULL;
     assert_int_equal(evaluate_run(&o, NULL), ERR_USAGE);
-    assert_non_null(strstr(error_reason(), "--body"));
+    assert_non_null(strstr(error_reason(), "--truth-body"));
 }
 
 /* ---- a folder of results ---- */

@@ -366,11 +366,11 @@ static void one_person_has_no_spread(void **state) {
     graph_free(g);
 }
 
-static void check_split(const json_t *batch, const char *key, GroupRule rule) {
+static void check_split(const json_t *batch, const char *key) {
     Group group[64];
     const json_t *want = json_object_get(batch, key);
     int people = (int)json_integer_value(json_object_get(batch, "people"));
-    int count = group_split(people, 50, rule, group, 64);
+    int count = group_split(people, 50, group, 64);
     assert_int_equal(count, json_array_size(want));
     for (int i = 0; i < count; i++) {
         const json_t *range = json_array_get(want, (size_t)i);
@@ -384,11 +384,27 @@ static void groups_match_reference(void **state) {
     json_t *root = support_json("fixtures_body/refine/rules.json");
     const json_t *batches = json_object_get(root, "batches");
     assert_true(json_array_size(batches) > 0);
-    for (size_t i = 0; i < json_array_size(batches); i++) {
-        check_split(json_array_get(batches, i), "demo_rule", GROUP_OVERLAP);
-        check_split(json_array_get(batches, i), "dataset_rule", GROUP_APPEND);
-    }
+    for (size_t i = 0; i < json_array_size(batches); i++)
+        check_split(json_array_get(batches, i), "demo_rule");
     json_decref(root);
+}
+
+/* Whatever the size: everybody is in a group, none is larger, and only the last one overlaps. */
+static void groups_keep_to_their_size(void **state) {
+    (void)state;
+    Group group[64];
+    for (int size = 1; size <= 20; size++)
+        for (int people = 1; people <= 40; people++) {
+            int count = group_split(people, size, group, 64);
+            assert_int_equal(count, (people + size - 1) / size);
+            assert_int_equal(group[count - 1].end, people);
+            for (int i = 0; i < count; i++) {
+                int length = group[i].end - group[i].first;
+                assert_true(length > 0 && length <= size);
+                if (i < count - 1) assert_int_equal(group[i].first, i * size);
+                if (i) assert_true(group[i].first <= group[i - 1].end);
+            }
+        }
 }
 
 static int passes_until_stop(const json_t *row) {
@@ -415,13 +431,10 @@ static void stop_rule_matches_reference(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(released_losses),
-        cmocka_unit_test(paper_losses),
-        cmocka_unit_test(crowd_loss_alone),
-        cmocka_unit_test(one_person_has_no_spread),
-        cmocka_unit_test(training_losses),
-        cmocka_unit_test(groups_match_reference),
-        cmocka_unit_test(stop_rule_matches_reference),
+        cmocka_unit_test(released_losses),           cmocka_unit_test(paper_losses),
+        cmocka_unit_test(crowd_loss_alone),          cmocka_unit_test(one_person_has_no_spread),
+        cmocka_unit_test(training_losses),           cmocka_unit_test(groups_match_reference),
+        cmocka_unit_test(groups_keep_to_their_size), cmocka_unit_test(stop_rule_matches_reference),
     };
     return cmocka_run_group_tests_name("losses", tests, NULL, NULL);
 }

@@ -52,9 +52,23 @@ static void test_stems(void **state) {
     photos_free(&photos);
 }
 
+/* A stem that leads out of the folder, or is a file's name there, is no folder. */
+static void test_taken(void **state) {
+    (void)state;
+    Photos photos;
+    const char *const paths[] = {"...jpg", "predict.json.png", "b.jpg"};
+    assert_int_equal(photos_list(paths, 3, "o", &photos), OK);
+    static const char *const want[] = {"o/...jpg", "o/predict.json.png", "o/b"};
+    for (int i = 0; i < 3; i++) assert_string_equal(photos.photo[i].folder, want[i]);
+    photos_free(&photos);
+}
+
 static void test_refused(void **state) {
     (void)state;
     Photos photos;
+    const char *const clash[] = {"a.jpg", "a.png", "a.jpg.png"};
+    assert_int_equal(photos_list(clash, 3, "o", &photos), ERR_USAGE);
+    assert_non_null(strstr(error_reason(), "would both go to o/a.jpg"));
     assert_int_equal(photos_list((const char *[]){"x/a.jpg", "b.jpg", "y/a.jpg"}, 3, "o", &photos),
                      ERR_USAGE);
     assert_non_null(strstr(error_reason(), "x/a.jpg"));
@@ -65,7 +79,7 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_folder), cmocka_unit_test(test_one),
-                                       cmocka_unit_test(test_stems),
+                                       cmocka_unit_test(test_stems), cmocka_unit_test(test_taken),
                                        cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -218,7 +218,7 @@ typedef struct {
 static void check_run(World *w, const World *start, const json_t *root, const Run *run) {
     const json_t *rows = json_object_get(root, run->name);
     const json_t *passes = json_object_get(rows, "iterations");
-    Schedule s = {SCHEDULE_RESTARTS, run->rate, 1e-7, 0.01, (int)number(root, "restart_period"), 0};
+    Schedule s = {SCHEDULE_RESTARTS, run->rate, 1e-7, 0.01, (int)number(root, "restart_period")};
     params_reset(w->params);
     Iterator *it = iterator_of(w, &w->people, 0);
     assert_true(json_array_size(passes) > 0);
@@ -266,7 +266,7 @@ static void groups_carry_on(void **state) {
         People people = some_people(&w.people, (int)json_integer_value(json_array_get(range, 0)),
                                     (int)json_integer_value(json_array_get(range, 1)));
         const json_t *period = json_array_get(json_object_get(root, "restart_periods"), g);
-        Schedule s = {SCHEDULE_RESTARTS, rate, 1e-7, decay, (int)json_integer_value(period), 0};
+        Schedule s = {SCHEDULE_RESTARTS, rate, 1e-7, decay, (int)json_integer_value(period)};
         Iterator *it = iterator_of(&w, &people, 0);
         for (int t = 0; t < each; t++) {
             ScheduleValue v = schedule_at(&s, t);
@@ -432,6 +432,33 @@ static void running_ahead_changes_nothing(void **state) {
     regress_close(regressor);
 }
 
+/* Somebody's keypoints are out of all range; the next group starts afresh, even where weights carry
+ * on. */
+static void one_group_diverges_alone(void **state) {
+    (void)state;
+    static const char *const recipe[] = {"paper", "released"};
+    Regressor *regressor;
+    Image photo;
+    open_both(&regressor, &photo);
+    for (size_t i = 0; i < sizeof recipe / sizeof *recipe; i++) {
+        Crowd crowd = two_people();
+        RefineReport report = {0};
+        RefineOptions o = {.recipe = refine_recipe(recipe[i]), .rate = 1e-6, .group = 1};
+        o.iterations = o.max_iterations = 2;
+        crowd.person[0].keypoints[3][0] = 1e30f;
+        if (regress_reset(regressor) != OK || regress_run(regressor, &photo, &crowd) != OK ||
+            refine_run(regressor, &photo, &crowd, &o, &report) != OK)
+            fail_msg("%s", error_reason());
+        assert_string_equal(report.reason, "diverged");
+        assert_false(crowd.person[0].flags & PERSON_REFINED);
+        assert_true(crowd.person[1].flags & PERSON_REFINED);
+        assert_true(isfinite(report.last) && isfinite(crowd.person[1].trans[2]));
+        crowd_free(&crowd);
+    }
+    image_free(&photo);
+    regress_close(regressor);
+}
+
 /* The released recipe draws betas to zero: crowd, keypoints and betas count from the first step on,
  * poses from the second. */
 static void weights_can_be_told(void **state) {
@@ -463,6 +490,7 @@ int main(void) {
         cmocka_unit_test(two_passes_are_exact),
         cmocka_unit_test(refused_memory_makes_smaller_passes),
         cmocka_unit_test(running_ahead_changes_nothing),
+        cmocka_unit_test(one_group_diverges_alone),
         cmocka_unit_test(weights_can_be_told),
     };
     return cmocka_run_group_tests_name("refine", tests, NULL, NULL);

@@ -243,7 +243,7 @@ static void test_score(void **state) {
     if (traindetect_score(&spec, params, set, &m)) fail_msg("%s", error_reason());
     double recall = (double)needed / (needed + 1), want = (floor(100 * recall) + 1) / 101;
     print_message("%d people, AP50 %g, AP %g\n", needed, m.value[0], m.value[1]);
-    assert_string_equal(m.name[0], "AP50");
+    assert_string_equal(m.name[0], "ap50");
     if (!(fabs(m.value[0] - want) <= 1e-9)) fail_msg("AP50 %g, not %g", m.value[0], want);
     assert_true(m.value[1] <= m.value[0] && m.value[1] > 0.8 * want);
     params_free(params);
