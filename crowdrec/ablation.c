@@ -133,8 +133,8 @@ static void setting_text(const Setting *s, char text[SETTING_TEXT]) {
 
 /* Options about boxes and 2D poses say nothing any more once keypoints are there. */
 static void forget_sources(CrowdrecOptions *o) {
-    o->detector = o->boxes = o->pose = o->pose_boxes = NULL;
-    o->pose_nms = o->pose_conf = 0, o->flip = 0;
+    o->detector = o->boxes = o->pose = o->pose_boxes = o->flip = NULL;
+    o->pose_nms = o->pose_conf = 0;
 }
 
 /* folder: of this least score; keypoints: found there or given. */

@@ -130,7 +130,8 @@ typedef struct {
     int agnostic;               /* not 0: boxes of any class suppress each other */
     int detector_size[2];       /* height, width of its input, multiples of 32; 0: the net's own */
     const char *detector_input; /* "bgr255" or "imagenet"; NULL: as the weights say */
-    int flip;                   /* not 0: 2D pose also looks at the mirrored crop */
+    const char *flip; /* "on": 2D pose also looks at the mirrored crop; "off"; NULL: "on" with the
+                         pose network that comes with crowdrec, else "off" */
 
     /* What 2D poses tell about people; NULL and 0: what suits the pose network that comes with
      * crowdrec, 0.3, 0.5 and "on", and nothing with another one or with boxes. */

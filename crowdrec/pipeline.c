@@ -99,7 +99,9 @@ static Status choose_models(Pipeline *p) {
  * the user brings stay as they are. */
 static void choose_rules(Pipeline *p) {
     CrowdrecOptions *o = &p->filled;
-    bool mesh = p->model[DEFAULTS_MESH][0], sift = p->model[DEFAULTS_POSE][0] && !o->boxes;
+    bool pose = p->model[DEFAULTS_POSE][0], mesh = p->model[DEFAULTS_MESH][0];
+    bool sift = pose && !o->boxes;
+    if (!o->flip) o->flip = pose ? "on" : "off";
     o->pose_nms = defaults_value(o->pose_nms, sift ? 0.3 : 0);
     o->pose_conf = defaults_value(o->pose_conf, sift ? 0.5 : 0);
     if (!o->pose_boxes) o->pose_boxes = sift ? "on" : "off";
@@ -122,6 +124,11 @@ static Status check_sources(const Pipeline *p) {
     return OK;
 }
 
+static Status check_switch(const char *option, const char *value) {
+    if (!strcmp(value, "on") || !strcmp(value, "off")) return OK;
+    return fail(ERR_USAGE, "%s: '%s' is not on or off", option, value);
+}
+
 static Status check_options(Pipeline *p) {
     const CrowdrecOptions *o = p->options;
     p->bodies = o->until == CROWDREC_REFINE || o->until == CROWDREC_REGRESS;
@@ -134,9 +141,8 @@ static Status check_options(Pipeline *p) {
     p->recipe = refine_recipe(p->filled.recipe);
     if (!p->recipe)
         return fail(ERR_USAGE, "--recipe: '%s' is not paper, released or models", o->recipe);
-    const char *boxes = p->filled.pose_boxes;
-    if (strcmp(boxes, "on") != 0 && strcmp(boxes, "off") != 0)
-        return fail(ERR_USAGE, "--pose-boxes: '%s' is not on or off", boxes);
+    TRY(check_switch("--flip", p->filled.flip));
+    TRY(check_switch("--pose-boxes", p->filled.pose_boxes));
     if (o->max_iterations && o->max_iterations < o->iterations)
         return fail(ERR_USAGE, "--max-iterations: %d is less than --iterations %d",
                     o->max_iterations, o->iterations);
@@ -206,7 +212,7 @@ static Status open_all(Pipeline *p, const char *const *paths, int count) {
     TRY(output_prepare(o->output));
     TRY(open_backend(p));
     TRY(open_boxes(p));
-    Pose2dOptions pose = {.backend = p->backend, .flip = o->flip};
+    Pose2dOptions pose = {.backend = p->backend, .flip = !strcmp(o->flip, "on")};
     if (p->poses) TRY(pose2d_open(o->pose, &pose, &p->pose));
     if (p->bodies) TRY(open_bodies(p));
     return open_truth(p);

@@ -76,8 +76,9 @@ static const Option option[] = {
     {"--detector-input", 0, CHOICE, "bgr255|imagenet", AT(run.detector_input), 0, 0, NULL, BOXES,
      "Pixels that the detector expects: 0 to 255 in blue, green, red (current YOLOX), or ImageNet-"
      "normalised red, green, blue (ByteTrack).  Default: as the weights tell."},
-    {"--flip", 0, FLAG, NULL, AT(run.flip), 0, 0, NULL, POSES,
-     "Averages 2D keypoints with those of the mirrored crop, at twice the time."},
+    {"--flip", 0, CHOICE, "on|off", AT(run.flip), 0, 0, NULL, POSES,
+     "Averages 2D keypoints with those of the mirrored crop, at twice the time.  Default: on with "
+     "the default pose network, else off."},
     {"--pose-nms", 0, REAL, "X|none", AT(run.pose_nms), 0.01, 1, "none", POSES,
      "Similarity (OKS) of 2D keypoints above which the weaker of two people is dropped.  Default: "
      "0.3 with the default pose network, none with another one or with --boxes."},
