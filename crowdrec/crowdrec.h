@@ -150,9 +150,9 @@ typedef struct {
 
     /* Of the recipe, 0: as it says (paper and released; models). */
     double rate;         /* learning rate: 1e-5; 1e-4 */
-    double crowd_weight; /* of the term that draws the crowd to one ground: 0.001; 0.2 */
+    double crowd_weight; /* of the term that draws the crowd to one ground: 0.001; 0.1 */
     double betas_weight; /* of the term that keeps bodies' shapes: 0.001; 0.03 */
-    double pose_weight;  /* of the term that keeps their poses: 5; 0.6 */
+    double pose_weight;  /* of the term that keeps their poses: 5; 2 */
 
     double time_limit; /* seconds of refinement for each photo, 0: none */
     size_t max_mem;    /* bytes for activations, 0: three quarters of what is free */

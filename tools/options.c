@@ -109,13 +109,13 @@ static const Option option[] = {
      "Learning rate of the refinement.  Default: 1e-5; recipe models: 1e-4."},
     {"--crowd-weight", 0, REAL, "X", AT(run.crowd_weight), 1e-12, 1e6, NULL, REFINING,
      "How much the loss counts that the people stand on one ground (lambda 5).  Default: 0.001; "
-     "recipe models: 0.2."},
+     "recipe models: 0.1."},
     {"--betas-weight", 0, REAL, "X", AT(run.betas_weight), 1e-12, 1e6, NULL, REFINING,
      "How much the loss counts that bodies keep their first shapes (lambda 7).  Default: 0.001; "
      "recipe models: 0.03."},
     {"--pose-weight", 0, REAL, "X", AT(run.pose_weight), 1e-12, 1e6, NULL, REFINING,
      "How much the loss counts that they keep their first poses (lambda 8).  Default: 5; recipe "
-     "models: 0.6."},
+     "models: 2."},
     {"--max-mem", 0, SIZE, "SIZE", AT(run.max_mem), 0x1p20, 0x1p50, NULL, REFINING,
      "Memory for activations, such as 800M or 6G; less means more and smaller passes with the "
      "same result.  Default: three quarters of what is free."},
