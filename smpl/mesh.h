@@ -16,7 +16,4 @@ typedef struct {
  * ERR_INPUT when it cannot be written or a coordinate is not finite. */
 Status mesh_write_obj(const char *path, const Mesh *mesh);
 
-/* Binary little-endian PLY; the same promises. */
-Status mesh_write_ply(const char *path, const Mesh *mesh);
-
 #endif

@@ -326,12 +326,8 @@ static double number(const json_t *object, const char *key) {
 static void schedules_match_reference(void **state) {
     (void)state;
     json_t *root = support_json("fixtures_body/refine/schedule.json");
-    Schedule s = {SCHEDULE_RESTARTS,
-                  number(root, "initial_lr"),
-                  number(root, "min_lr"),
-                  number(root, "initial_weight_decay"),
-                  (int)number(root, "restart_period"),
-                  0};
+    Schedule s = {SCHEDULE_RESTARTS, number(root, "initial_lr"), number(root, "min_lr"),
+                  number(root, "initial_weight_decay"), (int)number(root, "restart_period")};
     schedule_row(json_object_get(root, "code"), &s, 0);
     const json_t *second = json_object_get(root, "second_group");
     s.decay = schedule_at(&s, (int)number(second, "first_group_iterations")).decay;
@@ -340,8 +336,8 @@ static void schedules_match_reference(void **state) {
     s.period = (int)number(second, "restart_period");
     schedule_row(second, &s, 0);
     const json_t *paper = json_object_get(root, "paper_cosine");
-    Schedule cosine = {
-        SCHEDULE_COSINE, s.rate, 0, number(paper, "weight_decay"), (int)number(paper, "T_max"), 0};
+    Schedule cosine = {SCHEDULE_COSINE, s.rate, 0, number(paper, "weight_decay"),
+                       (int)number(paper, "T_max")};
     const json_t *rate = json_object_get(paper, "lr");
     for (size_t t = 0; t < json_array_size(rate); t++) {
         ScheduleValue v = schedule_at(&cosine, (int)t);
