@@ -278,43 +278,41 @@ static void load_one(Params *p, int i, const Array *array) {
     free(values);
 }
 
-/* The file's array of every parameter; free it.  NULL, and why, unless all are there and fit. */
-static const Array **match(const Params *p, const ArrayFile *file, const char *prefix,
-                           Status *status) {
+/* Puts the file's array of every parameter into array. */
+static Status match(const Params *p, const ArrayFile *file, const char *prefix,
+                    const Array **array) {
     size_t count;
     Entry *index = index_new(file, prefix, &count);
-    const Array **array = zeros(p->count, sizeof *array);
     int missing = 0, first_missing = -1;
-    *status = OK;
-    for (int i = 0; i < p->count && *status == OK; i++) {
+    Status status = OK;
+    for (int i = 0; i < p->count && status == OK; i++) {
         const Param *a = &p->param[i];
         Entry wanted = {a->key, NULL};
         const Entry *found = bsearch(&wanted, index, count, sizeof *index, entry_order);
         array[i] = found ? found->array : NULL;
         if (!found && !missing++) first_missing = i;
         if (found && !same_dims(a, found->array))
-            *status = fail(ERR_MODEL, "%s%s is %s, the network needs %s", prefix, a->key,
-                           array_shape_text(found->array), dims_text(a));
+            status = fail(ERR_MODEL, "%s%s is %s, the network needs %s", prefix, a->key,
+                          array_shape_text(found->array), dims_text(a));
     }
     free(index);
-    if (*status == OK && missing)
-        *status = fail(ERR_MODEL, "%d of %d parameters are missing, the first is %s%s", missing,
-                       p->count, prefix, p->param[first_missing].key);
-    if (*status == OK) return array;
-    free(array);
-    return NULL;
+    if (status == OK && missing)
+        status = fail(ERR_MODEL, "%d of %d parameters are missing, the first is %s%s", missing,
+                      p->count, prefix, p->param[first_missing].key);
+    return status;
 }
 
 Status params_check(const Params *p, const ArrayFile *file, const char *prefix) {
-    Status status;
-    free(match(p, file, prefix, &status));
+    const Array **array = zeros(p->count, sizeof *array);
+    Status status = match(p, file, prefix, array);
+    free(array);
     return status;
 }
 
 Status params_load(Params *p, const ArrayFile *file, const char *prefix) {
-    Status status;
-    const Array **array = match(p, file, prefix, &status);
-    for (int i = 0; array && i < p->count; i++) load_one(p, i, array[i]);
+    const Array **array = zeros(p->count, sizeof *array);
+    Status status = match(p, file, prefix, array);
+    for (int i = 0; status == OK && i < p->count; i++) load_one(p, i, array[i]);
     free(array);
     return status;
 }

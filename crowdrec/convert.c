@@ -31,8 +31,7 @@ static Status set_header(const char *in, const NetSpec *spec, const CrowdrecConv
     const char *input = o->input;
     const int *size = o->input_size[0] ? o->input_size : (const int[]){spec->height, spec->width};
     TRY(net_check_input(spec, (Shape){1, size[0], size[1], 3}));
-    if (input) TRY(check_input(input, spec));
-    if (!input) TRY(weights_input(in, spec, &input));
+    TRY(input ? check_input(input, spec) : weights_input(in, spec, &input));
     const struct ArrayMeta header[] = {{"net", spec->name},
                                        {"input", input},
                                        {"height", arena_printf(f->arena, "%d", size[0])},

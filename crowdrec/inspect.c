@@ -2,13 +2,14 @@
 
 #include "crowdrec/image.h"
 #include "crowdrec/jsonfile.h"
+#include "crowdrec/photos.h"
 #include "crowdrec/weights.h"
 #include "smpl/body.h"
 #include "tensor/file.h"
+#include "tensor/safetensors.h"
 
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 enum { FIRST_ARRAYS = 20 };
 
@@ -174,29 +175,19 @@ static bool is_photo(const uint8_t *head, size_t size) {
     return false;
 }
 
-/* Safetensors begin with the length of a JSON object, whose bytes may look like anything's. */
-static bool is_safetensors(const uint8_t *head, size_t size, long long file) {
-    enum { LENGTH = 8 };
-    unsigned long long length = 0;
-    if (size <= LENGTH || head[LENGTH] != '{') return false;
-    for (int i = LENGTH - 1; i >= 0; i--) length = length << 8 | head[i];
-    return length <= (unsigned long long)file - LENGTH;
-}
-
 /* TGA has no mark of its own. */
 static bool is_tga(const char *path) {
-    const char *dot = strrchr(path, '.');
-    return dot && !strcasecmp(dot, ".tga");
+    const char *name = photos_name(path);
+    return !strcasecmp(name + photos_stem(name), ".tga");
 }
 
 Status inspect_file(const char *path, int all, FILE *report) {
     uint8_t head[64];
-    struct stat info;
     FILE *f = fopen(path, "rb");
     size_t size = f ? fread(head, 1, sizeof head, f) : 0, at = 0;
-    bool arrays = f && !fstat(fileno(f), &info) && is_safetensors(head, size, info.st_size);
     if (f) fclose(f);
-    if (arrays) return report_arrays(path, all, report);
+    /* Before photos and JSON, since its length may begin like any of them. */
+    if (safetensors_is((Span){head, size})) return report_arrays(path, all, report);
     while (at < size && memchr(" \t\r\n", head[at], 4)) at++;
     bool json = at < size && (head[at] == '{' || head[at] == '[');
     if (is_photo(head, size) || is_tga(path)) return report_photo(path, report);

@@ -92,11 +92,7 @@ static Status identify(const char *path, NetSpec *out) {
     ArrayFile f;
     TRY(file_load(path, &f));
     Params *declared = params_new(&backend_cpu);
-    Status status = net_identify(&f, out);
-    if (status == OK) {
-        net_declare(out, declared);
-        status = params_check(declared, &f, file_state_prefix(&f));
-    }
+    Status status = net_declare_file(&f, out, declared);
     params_free(declared);
     array_file_free(&f);
     return status == OK ? OK : error_prefix(status, "%s", path);

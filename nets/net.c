@@ -311,13 +311,16 @@ static Status open_rule(const char *weights, NetSpec *spec, Params *params) {
     return rule_fill(&rule, spec, params);
 }
 
-static Status open_state(const ArrayFile *file, NetSpec *spec, Params *params) {
-    const char *prefix = file_state_prefix(file);
+Status net_declare_file(const ArrayFile *file, NetSpec *spec, Params *params) {
     TRY(net_identify(file, spec));
     net_declare(spec, params);
-    TRY(params_check(params, file, prefix));
+    return params_check(params, file, file_state_prefix(file));
+}
+
+static Status open_state(const ArrayFile *file, NetSpec *spec, Params *params) {
+    TRY(net_declare_file(file, spec, params));
     TRY(params_alloc(params));
-    return params_load(params, file, prefix);
+    return params_load(params, file, file_state_prefix(file));
 }
 
 static Status open_file(const char *path, NetSpec *spec, Params *params) {

@@ -93,6 +93,10 @@ NetOutput net_build(const NetSpec *s, const Scope *m, Tensor *x, Tensor *bbox_in
 /* Declares all parameters of the network in params (before params_alloc). */
 void net_declare(const NetSpec *s, Params *params);
 
+/* What the file holds, declared in params; ERR_MODEL unless all of it is there (params_check).
+ * Takes no memory that the file alone decides. */
+Status net_declare_file(const ArrayFile *file, NetSpec *spec, Params *params);
+
 /* Parameters from a checkpoint, or from the fixtures' rule: "rule:NET:SEED[:GAIN[:MEAN.npz]]" (see
  * rule.h).  Free *params with params_free. */
 Status net_open(const char *weights, const Backend *backend, NetSpec *spec, Params **params);

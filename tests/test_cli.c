@@ -1,5 +1,6 @@
 /* The program as a user runs it: help, every flag's bad input, exit codes, several photos with a
  * broken one among them, an interrupt, and the networks of the fixtures through `forward`. */
+#include "crowdrec/crowd.h"
 #include "crowdrec/image.h"
 #include "crowdrec/jsonfile.h"
 #include "tensor/rng.h"
@@ -467,32 +468,26 @@ static void test_threads(void **state) {
     for (int i = 0; i < 2; i++) file_release(&bytes[i]);
 }
 
-/* The boxes of a keypoints.json are near those of its keypoints: a fifth of the way back to
- * boxes.json's. */
+/* The boxes of a keypoints.json are boxes.json's, moved to its keypoints by four fifths of the way.
+ */
 static void check_pose_boxes(const char *folder, size_t people) {
-    const double given[2][4] = {{20, 30, 80, 160}, {150, 40, 70, 150}};
     json_t *root = read_json(folder, "keypoints.json");
     const json_t *list = json_object_get(root, "annotations");
     assert_int_equal(json_array_size(list), people);
     for (size_t i = 0; i < people; i++) {
+        static const float given[2][4] = {{20, 30, 100, 190}, {150, 40, 220, 190}};
         const json_t *person = json_array_get(list, i), *box = json_object_get(person, "bbox"),
                      *keypoints = json_object_get(person, "keypoints");
-        double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
-        for (size_t j = 0; j < json_array_size(keypoints); j++) {
-            bool sure = json_number_value(json_array_get(keypoints, j / 3 * 3 + 2)) > 0;
-            if (j % 3 == 2 || !sure) continue;
-            double x = json_number_value(json_array_get(keypoints, j));
-            low[j % 3] = fmin(low[j % 3], x), high[j % 3] = fmax(high[j % 3], x);
-        }
-        double side = fmax(high[0] - low[0], high[1] - low[1]);
-        for (size_t k = 0; k < 2; k++) {
-            double at = json_number_value(json_array_get(box, k)),
-                   size = json_number_value(json_array_get(box, 2 + k));
-            double from = 0.2 * given[i][k] + 0.8 * low[k],
-                   to = 0.2 * (given[i][k] + given[i][2 + k]) + 0.8 * high[k];
-            assert_true(at < from && at > from - 0.1 * side);
-            assert_true(at + size > to && at + size < to + 0.1 * side);
-        }
+        Person p = {0};
+        float got[4];
+        memcpy(p.box, given[i], sizeof p.box);
+        assert_int_equal(json_array_size(keypoints), 3 * CROWD_KEYPOINTS);
+        for (size_t j = 0; j < 3 * CROWD_KEYPOINTS; j++)
+            p.keypoints[j / 3][j % 3] = (float)json_number_value(json_array_get(keypoints, j));
+        for (size_t k = 0; k < 4; k++) got[k] = (float)json_number_value(json_array_get(box, k));
+        got[2] += got[0], got[3] += got[1];
+        assert_true(crowd_box_of_keypoints(&p, 0.8f));
+        support_close("box", got, p.box, 4, 1e-3);
     }
     json_decref(root);
 }

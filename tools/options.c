@@ -281,9 +281,8 @@ static const Option option[] = {
     {"--jitter", 0, REAL, "X|none", AT(train.jitter), 1e-4, 0.5, "none", COMMAND_TRAIN,
      "pose, mesh: crops are shifted by up to this share.  Default: 0.05."},
     {"--colour", 0, REAL, "X|none", AT(train.colour), 1e-4, 0.9, "none", COMMAND_TRAIN,
-     "pose, mesh: channels are up to this share brighter or darker.  Default: 0.2.  detector: "
-     "`none` "
-     "keeps the photos' colours, which otherwise move by YOLOX's rule."},
+     "pose, mesh: channels are up to this share brighter or darker.  Default: 0.2.  "
+     "detector: `none` keeps the photos' colours, which otherwise move by YOLOX's rule."},
     {"--no-flip", 0, FLAG, NULL, AT(train.no_flip), 0, 0, NULL, COMMAND_TRAIN,
      "No sample is mirrored."},
     {"--dropout", 0, FLAG, NULL, AT(train.dropout), 0, 0, NULL, COMMAND_TRAIN,
