@@ -122,7 +122,7 @@ Tensor *build_dropout(const Scope *m, const char *name, Tensor *x, float p, Tens
 #define axisangle(m, x, near) BUILD_OP(m, axisangle, NoAttr, x, near, NULL, 0)
 #define project(m, points, camera_fcc) BUILD_OP(m, project, NoAttr, points, camera_fcc, NULL, 0)
 /* Heatmaps [n,h,w,j] -> [n,1,j,3] = x, y in heatmap pixels, largest number. */
-#define heatpeak(m, heat, quarter) BUILD_OP(m, heatpeak, HeatpeakAttr, heat, NULL, NULL, quarter)
+#define heatpeak(m, heat, ...) BUILD_OP(m, heatpeak, HeatpeakAttr, heat, NULL, NULL, __VA_ARGS__)
 
 #define camera(m, crop_camera, box) BUILD_OP(m, camera, NoAttr, crop_camera, box, NULL, 0)
 

@@ -82,9 +82,9 @@ Letterbox crop_letterbox(int height, int width, int out_h, int out_w) {
 Crop crop_mirrored(const Crop *crop, int out_w) {
     Crop m = *crop;
     m.map[0] = -crop->map[0];
-    m.map[2] = crop->map[2] + crop->map[0] * (out_w - 1);
+    m.map[2] = crop->map[2] + crop->map[0] * out_w;
     m.map[3] = -crop->map[3];
-    m.map[5] = crop->map[5] + crop->map[3] * (out_w - 1);
+    m.map[5] = crop->map[5] + crop->map[3] * out_w;
     return m;
 }
 

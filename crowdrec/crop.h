@@ -64,7 +64,9 @@ typedef struct {
 
 Letterbox crop_letterbox(int height, int width, int out_h, int out_w);
 
-/* The crop mirrored along x, for flip tests. */
+/* The crop mirrored along x, for flip tests: column x of the result is column out_w - x, so that a
+ * heatmap of a whole fraction of the columns is mirrored in the same way (Huang et al., UDP, CVPR
+ * 2020; about (out_w - 1) / 2 the two differ by part of a heatmap's pixel). */
 Crop crop_mirrored(const Crop *crop, int out_w);
 
 void crop_to_photo(const Crop *crop, double x, double y, double photo[2]);

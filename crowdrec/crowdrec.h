@@ -133,6 +133,11 @@ typedef struct {
     const char *flip; /* "on": 2D pose also looks at the mirrored crop; "off"; NULL: "on" with the
                          pose network that comes with crowdrec, else "off" */
 
+    /* Where in its heatmap a keypoint is, "quarter": at the maximum, moved by a quarter pixel, as
+     * FastPose and HRNet have it; "fit": where a Gaussian fits best; NULL: "fit" with the pose
+     * network that comes with crowdrec, else "quarter". */
+    const char *decode;
+
     /* What 2D poses tell about people; NULL and 0: what suits the pose network that comes with
      * crowdrec, 0.3, 0.5 and "on", and nothing with another one or with boxes. */
     double pose_nms;  /* similarity (OKS) of 2D poses above which the weaker person goes, negative:

@@ -102,6 +102,7 @@ static void choose_rules(Pipeline *p) {
     bool pose = p->model[DEFAULTS_POSE][0], mesh = p->model[DEFAULTS_MESH][0];
     bool sift = pose && !o->boxes;
     if (!o->flip) o->flip = pose ? "on" : "off";
+    if (!o->decode) o->decode = pose ? "fit" : "quarter";
     o->pose_nms = defaults_value(o->pose_nms, sift ? 0.3 : 0);
     o->pose_conf = defaults_value(o->pose_conf, sift ? 0.5 : 0);
     if (!o->pose_boxes) o->pose_boxes = sift ? "on" : "off";
@@ -111,22 +112,23 @@ static void choose_rules(Pipeline *p) {
 /* Boxes and keypoints come from one source, and nothing is asked of networks that do not run. */
 static Status check_sources(const Pipeline *p) {
     const CrowdrecOptions *o = p->options;
-    bool asks = o->pose || o->pose_boxes || o->flip || o->pose_nms != 0 || o->pose_conf != 0;
+    bool asks =
+        o->pose || o->pose_boxes || o->flip || o->decode || o->pose_nms != 0 || o->pose_conf != 0;
     if (o->boxes && o->keypoints)
         return fail(ERR_USAGE, "--boxes and --keypoints: give one, keypoints bring their boxes");
     if (o->detector && (o->boxes || o->keypoints))
         return fail(ERR_USAGE, "--detector and %s: give one", o->boxes ? "--boxes" : "--keypoints");
     if (asks && !p->poses)
         return fail(ERR_USAGE,
-                    "--pose, --pose-nms, --pose-conf, --pose-boxes, --flip: no 2D poses "
-                    "are estimated with %s",
+                    "--pose, --pose-nms, --pose-conf, --pose-boxes, --flip, --decode: no 2D "
+                    "poses are estimated with %s",
                     o->keypoints ? "--keypoints" : "--no-refine");
     return OK;
 }
 
-static Status check_switch(const char *option, const char *value) {
-    if (!strcmp(value, "on") || !strcmp(value, "off")) return OK;
-    return fail(ERR_USAGE, "%s: '%s' is not on or off", option, value);
+static Status check_choice(const char *option, const char *value, const char *a, const char *b) {
+    if (!strcmp(value, a) || !strcmp(value, b)) return OK;
+    return fail(ERR_USAGE, "%s: '%s' is not %s or %s", option, value, a, b);
 }
 
 static Status check_options(Pipeline *p) {
@@ -141,8 +143,9 @@ static Status check_options(Pipeline *p) {
     p->recipe = refine_recipe(p->filled.recipe);
     if (!p->recipe)
         return fail(ERR_USAGE, "--recipe: '%s' is not paper, released or models", o->recipe);
-    TRY(check_switch("--flip", p->filled.flip));
-    TRY(check_switch("--pose-boxes", p->filled.pose_boxes));
+    TRY(check_choice("--flip", p->filled.flip, "on", "off"));
+    TRY(check_choice("--decode", p->filled.decode, "quarter", "fit"));
+    TRY(check_choice("--pose-boxes", p->filled.pose_boxes, "on", "off"));
     if (o->max_iterations && o->max_iterations < o->iterations)
         return fail(ERR_USAGE, "--max-iterations: %d is less than --iterations %d",
                     o->max_iterations, o->iterations);
@@ -212,7 +215,8 @@ static Status open_all(Pipeline *p, const char *const *paths, int count) {
     TRY(output_prepare(o->output));
     TRY(open_backend(p));
     TRY(open_boxes(p));
-    Pose2dOptions pose = {.backend = p->backend, .flip = !strcmp(o->flip, "on")};
+    Pose2dOptions pose = {
+        .backend = p->backend, .flip = !strcmp(o->flip, "on"), .fit = !strcmp(o->decode, "fit")};
     if (p->poses) TRY(pose2d_open(o->pose, &pose, &p->pose));
     if (p->bodies) TRY(open_bodies(p));
     return open_truth(p);

@@ -14,7 +14,7 @@ struct Pose2d {
     NetSpec spec;
     AffineAttr pixels;
     int largest_batch, batch; /* batch: of the present plan, 0: none */
-    bool flip;
+    bool flip, fit;
     Params *params;
     Graph *graph;
     Plan *plan;
@@ -49,6 +49,11 @@ static Tensor *mirrored_back(const Scope *m, Tensor *heat) {
     return gather(m, heat, AXIS_C, graph_constant(m->graph, "partners", I32, all, joint));
 }
 
+Tensor *pose2d_peaks(const Scope *m, Tensor *heat, bool fit) {
+    /* Targets deviate by h / 32; found on validation photos (docs/models.md). */
+    return heatpeak(m, heat, .quarter = !fit, .deviation = fit ? (float)heat->shape.h / 24 : 0);
+}
+
 Tensor *pose2d_merge_flip(const Scope *m, Tensor *heat, Tensor *mirrored) {
     return scale(m, add(m, heat, mirrored_back(m, mirrored)), 0.5f);
 }
@@ -79,7 +84,7 @@ Status pose2d_open(const char *weights, const Pose2dOptions *options, Pose2d **o
     Pose2d *p = *out = calloc(1, sizeof *p);
     if (!p) return fail(ERR_MEMORY, "no memory for a pose network");
     p->largest_batch = options->batch > 0 ? options->batch : DEFAULT_BATCH;
-    p->flip = options->flip;
+    p->flip = options->flip, p->fit = options->fit;
     Status status = open_pose(p, weights, options->backend);
     if (status != OK) pose2d_close(p), *out = NULL;
     return status;
@@ -116,7 +121,7 @@ static Status make_plan(Pose2d *p, int batch) {
     p->heat_h = heat->shape.h, p->heat_w = heat->shape.w;
     if (p->flip)
         heat = pose2d_merge_flip(&m, heat, network(p, &m, "mirrored", batch, &p->mirrored));
-    p->peaks = heatpeak(&m, heat, true);
+    p->peaks = pose2d_peaks(&m, heat, p->fit);
     TRY(plan_new(p->graph, params_backend(p->params), &(PlanOptions){.keep = &p->peaks, .keeps = 1},
                  &p->plan));
     p->found = malloc((size_t)(batch * p->spec.joints) * sizeof *p->found);

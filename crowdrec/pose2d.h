@@ -5,9 +5,8 @@
  *     TRY(pose2d_run(pose, &photo, &crowd));
  *     pose2d_close(pose);
  *
- * A COCO-17 network fills keypoints 0..16; the others keep confidence 0.  A keypoint is the
- * heatmap's maximum moved a quarter pixel towards the larger neighbour; its confidence is the
- * maximum, 0 where that is not positive.
+ * A COCO-17 network fills keypoints 0..16; the others keep confidence 0.  A keypoint lies where
+ * pose2d_peaks says; its confidence is the heatmap's maximum, 0 where that is not positive.
  */
 #ifndef CROWDREC_POSE2D_H
 #define CROWDREC_POSE2D_H
@@ -22,6 +21,7 @@ typedef struct {
     const Backend *backend; /* NULL: cpu */
     int batch;              /* people per run, 0: 8 */
     bool flip;              /* average with the mirrored crop's heatmaps (twice the time) */
+    bool fit;               /* pose2d_peaks */
 } Pose2dOptions;
 
 typedef struct Pose2d Pose2d;
@@ -34,7 +34,13 @@ void pose2d_close(Pose2d *pose); /* NULL is allowed */
  * (crop_usable) gets none, and the log says how many. */
 Status pose2d_run(Pose2d *pose, const Image *photo, Crowd *crowd);
 
-/* Peaks of heatmaps (op heatpeak), x and y in heatmap pixels -> keypoints in photo pixels.  crop
+/* Where the joints of heat [n,h,w,joints] are: [n,1,joints,3] = x, y in heatmap pixels, maximum.
+ * fit: where a Gaussian a third wider than the one that this program trains towards fits best, else
+ * the maximum moved a quarter of a pixel towards its larger neighbours, as FastPose and HRNet do.
+ */
+Tensor *pose2d_peaks(const Scope *m, Tensor *heat, bool fit);
+
+/* What pose2d_peaks found, x and y in heatmap pixels -> keypoints in photo pixels.  crop
  * maps heatmap pixels (crop_around with the heatmaps' height and width). */
 void pose2d_place(const float (*peak)[3], int joints, const Crop *crop, float (*keypoint)[3]);
 

@@ -199,7 +199,7 @@ static Status watch_open(const PoseTask *t, Params *params, Watch *w) {
     Scope m = {.graph = w->graph, .params = params};
     w->input = graph_input(w->graph, "input", F32,
                            (Shape){VALIDATION_BATCH, t->spec.height, t->spec.width, 3});
-    w->peaks = heatpeak(&m, net_build(&t->spec, &m, w->input, NULL).raw, true);
+    w->peaks = pose2d_peaks(&m, net_build(&t->spec, &m, w->input, NULL).raw, true);
     w->crops = calloc(shape_size(w->input->shape), sizeof *w->crops);
     w->found = calloc((size_t)(VALIDATION_BATCH * t->spec.joints), sizeof *w->found);
     CHECK(w->crops && w->found, "out of memory");

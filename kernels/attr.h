@@ -201,9 +201,12 @@ typedef struct {
 /* heatpeak: heatmaps [n,h,w,j] -> [n,1,j,3] = x, y in heatmap pixels and the largest number of each
  * joint's map.  Of equal numbers the first in row-major order counts, NaN never; where none is
  * positive the point is (0, 0).  quarter: a point with 1 < x < w - 1 and 1 < y < h - 1 moves by a
- * quarter of a pixel towards the larger of its two neighbours, in x and in y. */
+ * quarter of a pixel towards the larger of its two neighbours, in x and in y.  deviation: where it
+ * is not 0 a positive peak moves to where a Gaussian of that many pixels fits the map best instead
+ * (heatpeak_fit). */
 typedef struct {
     bool quarter;
+    float deviation; /* 0 to 1000 */
 } HeatpeakAttr;
 
 /* affine: cuts n crops out of one photo.  image (dtype U8) [1,H,W,3], map [n,1,1,6] (crop pixel ->

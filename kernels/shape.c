@@ -294,9 +294,9 @@ static void shape_nms(const NmsAttr *a, const Rule *r) {
 }
 
 static void shape_heatpeak(const HeatpeakAttr *a, const Rule *r) {
-    (void)a;
     Shape x = r->in[0].shape;
     NEED(x.h > 0 && x.w > 0, "heatmaps without pixels, %s", shape_text(x));
+    NEED(a->deviation >= 0 && a->deviation <= 1000, "deviation %g", (double)a->deviation);
     r->out[0].shape = (Shape){x.n, 1, x.c, 3};
 }
 

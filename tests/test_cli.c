@@ -219,6 +219,7 @@ static void test_bad_usage(void **state) {
         {2, REFINE "--mean @/body.npz --mesh=x", "twice"},
         {2, "run " PHOTO "--no-refine --pose x", "--no-refine"},
         {2, "pose " PHOTO "--flip twice", "--flip: 'twice'"},
+        {2, "pose " PHOTO "--decode best", "--decode: 'best'"},
         {2, "run " PHOTO "--keypoints @/boxes.json --pose-conf 0.5", "--keypoints"},
         {2, "run " PHOTO "--boxes @/boxes.json --detector x", "--boxes: give one"},
         {2, "regress " PHOTO "--boxes @/boxes.json --mesh x --mean y " BODY, "--mean"},

@@ -1,6 +1,7 @@
 /* Heatmaps to keypoints, the flip test, and a whole run over a crowd. */
 #include "autograd/plan.h"
 #include "crowdrec/pose2d.h"
+#include "crowdrec/trainpose.h"
 #include "tensor/rng.h"
 #include "tests/support.h"
 
@@ -79,11 +80,11 @@ static CropBox case_box(const json_t *item) {
 }
 
 /* The network's way: op and place. */
-static void decode(const Heat *heat, const Crop *crop, bool quarter, float (*keypoint)[3]) {
+static void decode(const Heat *heat, const Crop *crop, HeatpeakAttr how, float (*keypoint)[3]) {
     float(*peak)[3] = malloc((size_t)heat->joints * sizeof *peak);
     assert_non_null(peak);
     backend_cpu.op[OP_heatpeak].forward(&(Call){
-        .attr = &(HeatpeakAttr){quarter},
+        .attr = &how,
         .in = {{"heat", F32, {1, heat->h, heat->w, heat->joints}, heat->values, 0}},
         .out = {{"peaks", F32, {1, 1, heat->joints, 3}, peak, 1}},
     });
@@ -104,7 +105,7 @@ static void test_decode(void **state) {
         Crop crop = crop_around(&box, heat.h, heat.w);
         float(*got)[3] = malloc((size_t)heat.joints * sizeof *got);
         assert_non_null(got);
-        decode(&heat, &crop, quarter, got);
+        decode(&heat, &crop, (HeatpeakAttr){.quarter = quarter}, got);
         assert_int_equal(json_array_size(get(item, "keypoints")), heat.joints);
         for (int j = 0; j < heat.joints; j++) {
             const json_t *want = json_array_get(get(item, "keypoints"), (size_t)j);
@@ -120,6 +121,35 @@ static void test_decode(void **state) {
     }
     array_file_free(&arrays);
     json_decref(root);
+}
+
+static void close_to(const char *what, float got, double want, double tolerance) {
+    double number = (double)got;
+    support_close64(what, &number, &want, 1, tolerance);
+}
+
+/* The place of a Gaussian is found between the pixels, however wide the one that is fitted; a pixel
+ * of noise beside it, even the largest of the map, moves it little. */
+static void test_decode_fit(void **state) {
+    (void)state;
+    enum { H = 48, W = 32, JOINTS = 3 };
+    static const double place[JOINTS][2] = {{10.3, 20.7}, {15.49, 30.02}, {7.75, 8.25}};
+    CropBox box = {W / 2.0, H / 2.0, W, H}; /* one photo pixel a pixel */
+    Crop crop = crop_around(&box, H, W);
+    Heat heat = heat_new(JOINTS, H, W);
+    for (int j = 0; j < JOINTS; j++)
+        assert_true(trainpose_target(place[j][0], place[j][1], 1.5, H, W, JOINTS, j, heat.values));
+    float got[JOINTS][3];
+    for (float deviation = 1.5f; deviation <= 3; deviation += 0.5f) {
+        decode(&heat, &crop, (HeatpeakAttr){.deviation = deviation}, got);
+        for (int j = 0; j < JOINTS; j++)
+            for (int k = 0; k < 2; k++) close_to("place", got[j][k], place[j][k], 0.03);
+    }
+    heat.values[(20 * W + 11) * JOINTS] = 1.2f;
+    decode(&heat, &crop, (HeatpeakAttr){.deviation = 2}, got);
+    close_to("x beside noise", got[0][0], place[0][0], 0.15);
+    close_to("y beside noise", got[0][1], place[0][1], 0.15);
+    free(heat.values);
 }
 
 static void check_merge(const char *wanted, int joints) {
@@ -162,7 +192,7 @@ static void test_decode_no_peak(void **state) {
     Heat heat = heat_new(2, 16, 12);
     float got[2][3];
     for (int i = 0; i < 16 * 12; i++) heat.values[2 * i] = NAN, heat.values[2 * i + 1] = -1;
-    decode(&heat, &crop, true, got);
+    decode(&heat, &crop, (HeatpeakAttr){.quarter = true}, got);
     free(heat.values);
     for (int j = 0; j < 2; j++) {
         assert_true(got[j][0] == 76 && got[j][1] == 68);
@@ -254,9 +284,10 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_decode),         cmocka_unit_test(test_merge_flip),
-        cmocka_unit_test(test_decode_no_peak), cmocka_unit_test(test_run),
-        cmocka_unit_test(test_run_coco),       cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_decode),     cmocka_unit_test(test_decode_fit),
+        cmocka_unit_test(test_merge_flip), cmocka_unit_test(test_decode_no_peak),
+        cmocka_unit_test(test_run),        cmocka_unit_test(test_run_coco),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
