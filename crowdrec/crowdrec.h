@@ -280,8 +280,9 @@ typedef struct CrowdrecTrain {
     const char *net;     /* variant; NULL: the task's small one */
     const char *weights; /* start from these; NULL: fresh */
     const char
-        *backbone;     /* fresh, but what fits of these (an encoder, a pose network); NULL: all */
-    int input_size[2]; /* height, width, multiples of 32; 0: the network's own */
+        *backbone;      /* fresh, but what fits of these (an encoder, a pose network); NULL: all */
+    const char *freeze; /* weights whose names begin with this do not learn; NULL: all learn */
+    int input_size[2];  /* height, width, multiples of 32; 0: the network's own */
     const char *body, *body_regressor; /* MESH: the body, required; as in CrowdrecOptions */
     const char *mean; /* MESH: npz with init_pose, init_shape, init_cam; NULL: the sets' mean */
 

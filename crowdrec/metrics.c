@@ -145,17 +145,6 @@ double metrics_pa_mpjpe(const double (*found)[3], const double (*truth)[3], int 
     return sum / n;
 }
 
-double metrics_pck(const double found[LSP14_COUNT][3], const double truth[LSP14_COUNT][3],
-                   double limit) {
-    double a[3], b[3];
-    int within = 0;
-    mid_hip(found, a);
-    mid_hip(truth, b);
-    for (int i = 0; i < LSP14_COUNT; i++)
-        within += metrics_distance(found + i, a, truth + i, b, NULL, 1) <= limit;
-    return (double)within / LSP14_COUNT;
-}
-
 /* How far x lies outside low..high. */
 static double outside(double x, double low, double high) {
     return fmax(0, low - x) + fmax(0, x - high);

@@ -40,10 +40,6 @@ double metrics_mpjpe(const double found[LSP14_COUNT][3], const double truth[LSP1
 /* MPJPE of n joints after a similarity Procrustes of this person alone. */
 double metrics_pa_mpjpe(const double (*found)[3], const double (*truth)[3], int n);
 
-/* Share of the LSP-14 joints, hips aligned, that are within the limit (PCK3D; customary 0.15 m). */
-double metrics_pck(const double found[LSP14_COUNT][3], const double truth[LSP14_COUNT][3],
-                   double limit);
-
 /* COCO's object keypoint similarity.  found x, y; truth x, y and v (> 0: labelled) in pixels; area
  * of the person; box x, y, width, height, which counts when no joint is labelled. */
 double metrics_oks(const double found[COCO17_COUNT][2], const double truth[COCO17_COUNT][3],

@@ -199,6 +199,7 @@ static Status open_trainer(Run *r) {
     TrainerOptions o = {.batch = r->o.batch,
                         .passes = r->o.accumulate,
                         .ema = r->o.ema,
+                        .freeze = r->o.freeze,
                         .seed = (uint64_t)r->o.seed};
     BackendChoice choice = {.device = r->o.device,
                             .precision = r->o.precision,

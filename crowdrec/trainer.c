@@ -24,6 +24,18 @@ static Status make_params(const TrainTask *task, const Backend *backend, Params 
     return params_alloc(*out);
 }
 
+static Status freeze_weights(Params *p, const char *prefix) {
+    if (!prefix) return OK;
+    if (!params_freeze(p, prefix, true))
+        return fail(ERR_USAGE,
+                    "--freeze: no weight's name begins with '%s'; `crowdrec inspect --all` "
+                    "lists names",
+                    prefix);
+    if (!params_learned(p))
+        return fail(ERR_USAGE, "--freeze: '%s' leaves nothing to train", prefix);
+    return OK;
+}
+
 static size_t slab_numbers(const Params *p) {
     size_t end = 0;
     for (int i = 0; i < params_count(p); i++) {
@@ -80,6 +92,7 @@ Status trainer_new(const TrainTask *task, const TrainerOptions *options, Trainer
     t->made->o = *options;
     t->spec = task->spec;
     Status status = make_params(task, options->backend, &t->params);
+    if (status == OK) status = freeze_weights(t->params, options->freeze);
     if (status == OK) status = make_average(t, task);
     if (status == OK) status = make_plans(t, task);
     if (status == OK)

@@ -18,9 +18,10 @@
 typedef struct {
     const Backend *backend;
     int batch, passes;
-    UpdateAttr update; /* clip is INFINITY for none */
-    double ema;        /* decay of the average; <= 0: the average is the weights themselves */
-    uint64_t seed;     /* of dropout */
+    UpdateAttr update;  /* clip is INFINITY for none */
+    double ema;         /* decay of the average; <= 0: the average is the weights themselves */
+    uint64_t seed;      /* of dropout */
+    const char *freeze; /* weights whose keys begin with this do not learn; NULL: all learn */
 } TrainerOptions;
 
 typedef struct {
@@ -35,7 +36,8 @@ typedef struct {
     struct TrainerPlans *made; /* graph and plans */
 } Trainer;
 
-/* Parameters are 0 until they are set; call trainer_average_reset then. */
+/* Parameters are 0 until they are set; call trainer_average_reset then.  ERR_USAGE where nothing
+ * or everything is frozen. */
 Status trainer_new(const TrainTask *task, const TrainerOptions *options, Trainer **out);
 void trainer_free(Trainer *t); /* NULL is allowed */
 

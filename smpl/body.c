@@ -22,7 +22,6 @@ Status body_read(const ArrayFile *file, const char *name, const char *halpe_regr
     if (status) {
         arena_free(arena);
     } else {
-        b->chain = contract_chain(b, arena);
         b->halpe = contract_regressor(b, arena, halpe, HALPE26_COUNT);
         *out = b;
     }
@@ -116,10 +115,6 @@ Tensor *body_regressed(const Scope *m, const Body *body, const BodyTables *table
         table(g, name, ".pose", (Shape){1, k, BODY_ROWS, BODY_FEATURES}, tables->pose),
     };
     return graph_add(g, OP_joints, &body->tree, in, 7, WHERE);
-}
-
-Tensor *body_joints(const Scope *m, const Body *body, Tensor *rotations, Tensor *betas) {
-    return body_regressed(m, body, &body->chain, "chain", rotations, betas);
 }
 
 Tensor *body_halpe(const Scope *m, const Body *body, Tensor *rotations, Tensor *betas) {

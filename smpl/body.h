@@ -50,7 +50,7 @@ typedef struct Body {
     const float *joint_shapedirs; /* [24,3,10] = regressor shapedirs */
     const int32_t *face;          /* [f,3] */
     SkinAttr tree;
-    BodyTables chain, halpe;
+    BodyTables halpe;
     const char *halpe_source; /* for reports */
 } Body;
 
@@ -66,11 +66,8 @@ Status body_read(const ArrayFile *file, const char *name, const char *halpe_regr
 void body_free(Body *body); /* NULL is allowed */
 
 /* rotations [n,1,24,9], betas [n,1,1,10] -> vertices [n,1,v,3].  The chain's joints come with them:
- * graph_output(m->graph, vertices, 1).  No translation; the same for the next three. */
+ * graph_output(m->graph, vertices, 1).  No translation; the same for the next two. */
 Tensor *body_vertices(const Scope *m, const Body *body, Tensor *rotations, Tensor *betas);
-
-/* -> [n,1,24,3], the ends of the kinematic chain; no vertices are made. */
-Tensor *body_joints(const Scope *m, const Body *body, Tensor *rotations, Tensor *betas);
 
 /* -> [n,1,26,3], Halpe-26; no vertices are made. */
 Tensor *body_halpe(const Scope *m, const Body *body, Tensor *rotations, Tensor *betas);

@@ -76,17 +76,3 @@ BodyTables contract_regressor(const Body *body, Arena *arena, const float *regre
     }
     return (BodyTables){rows, constant, shape, pose};
 }
-
-/* The chain's joint k is its own place carried along: P_kk = J_k, c_kk = 1, all else 0. */
-BodyTables contract_chain(const Body *b, Arena *arena) {
-    double *constant = arena_alloc(arena, sizeof *constant * BODY_JOINTS * BODY_JOINTS * 4);
-    float *shape = arena_alloc(arena, sizeof *shape * BODY_JOINTS * BODY_ROWS * BODY_BETAS);
-    for (int k = 0; k < BODY_JOINTS; k++) {
-        double *own = constant + (k * BODY_JOINTS + k) * 4;
-        memcpy(own, b->joint_template + 3 * k, 3 * sizeof *own);
-        own[3] = 1;
-        memcpy(shape + (k * BODY_ROWS + 3 * k) * BODY_BETAS,
-               b->joint_shapedirs + 3 * k * BODY_BETAS, 3 * BODY_BETAS * sizeof *shape);
-    }
-    return (BodyTables){BODY_JOINTS, constant, shape, NULL};
-}

@@ -15,7 +15,4 @@
 /* Tables of the joints that the rows of a regressor [rows,v] make of the posed vertices. */
 BodyTables contract_regressor(const Body *body, Arena *arena, const float *regressor, int rows);
 
-/* Tables of the kinematic chain's own 24 joints. */
-BodyTables contract_chain(const Body *body, Arena *arena);
-
 #endif

@@ -51,8 +51,9 @@ static Crowd crowd_new(const Body *body, int n, bool matrices, const Backend *ba
     c.betas = graph_input(c.graph, "betas", F32, (Shape){n, 1, 1, BODY_BETAS});
     c.translation = graph_input(c.graph, "translation", F32, (Shape){n, 1, 1, 3});
     Tensor *r = matrices ? c.pose : rodrigues(&m, c.pose);
-    c.vertices = add(&m, body_vertices(&m, body, r, c.betas), c.translation);
-    c.chain = add(&m, body_joints(&m, body, r, c.betas), c.translation);
+    Tensor *vertices = body_vertices(&m, body, r, c.betas);
+    c.vertices = add(&m, vertices, c.translation);
+    c.chain = add(&m, graph_output(c.graph, vertices, 1), c.translation);
     c.halpe = add(&m, body_halpe(&m, body, r, c.betas), c.translation);
     Tensor *loss = weighted(&m, c.vertices, "vertex_weight", &c.vertex_weight);
     loss = add(&m, loss, weighted(&m, c.chain, "chain_weight", &c.chain_weight));
@@ -396,28 +397,6 @@ static void regressed_joints_of_the_reference(void **state) {
 
 /* ---- the graph ---- */
 
-/* skin's second output is what body_joints makes without vertices. */
-static void both_ways_to_the_chain_agree(void **state) {
-    (void)state;
-    Body *body = small_body(true);
-    Crowd c = {.graph = graph_new()};
-    Scope m = {.graph = c.graph};
-    Tensor *rotations = graph_input(c.graph, "rotations", F32, (Shape){PEOPLE, 1, BODY_JOINTS, 9});
-    Tensor *betas = graph_input(c.graph, "betas", F32, (Shape){PEOPLE, 1, 1, BODY_BETAS});
-    Tensor *v = body_vertices(&m, body, rotations, betas);
-    Tensor *keep[] = {graph_output(c.graph, v, 1), body_joints(&m, body, rotations, betas)};
-    if (plan_new(c.graph, REF.backend, &(PlanOptions){.keep = keep, .keeps = 2}, &c.plan))
-        fail_msg("%s", error_reason());
-    write_rule(&c, rotations, "contract.rotations");
-    write_rule(&c, betas, "contract.betas");
-    plan_run(c.plan);
-    double joints[2][PEOPLE * BODY_ROWS];
-    for (int i = 0; i < 2; i++) plan_read(c.plan, keep[i], F64, joints[i]);
-    support_close64("chain", joints[1], joints[0], PEOPLE * BODY_ROWS, 1e-12);
-    crowd_free_all(&c);
-    body_free(body);
-}
-
 /* A body's arrays are in a graph once, however often it is posed; another body has its own. */
 static void constants_are_shared(void **state) {
     (void)state;
@@ -449,7 +428,6 @@ int main(void) {
         cmocka_unit_test(contracted_joints_are_regressed_joints),
         cmocka_unit_test(shares_that_cancel_out_still_move),
         cmocka_unit_test(regressed_joints_of_the_reference),
-        cmocka_unit_test(both_ways_to_the_chain_agree),
         cmocka_unit_test(constants_are_shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -356,6 +356,49 @@ static void long_gradients_are_shortened(void **state) {
     support_close64("short enough", &within, &norm, 1, 1e-4 * norm);
 }
 
+/* One pass a step and two: they learn in different plans. */
+static void frozen_weights_stay(void **state) {
+    (void)state;
+    Toy toy = {.norms = false};
+    for (int passes = 1; passes <= 2; passes++) {
+        TrainerOptions o = {
+            .batch = 2, .passes = passes, .update.kind = UPDATE_ADAM, .freeze = "stage"};
+        Trainer *t = toy_trainer(&toy, o);
+        size_t n, at = 0;
+        double *before = weights_of(t->params, &n);
+        for (int i = 0; i < passes; i++) must(toy_pass(t, 2 * i, 2));
+        must(trainer_step(t, 0.01, 0));
+        double *after = weights_of(t->params, &n);
+        int frozen = 0, learned = 0;
+        for (int i = 0; i < params_count(t->params); i++) {
+            const Param *p = params_at(t->params, i);
+            size_t size = shape_size(p->shape);
+            bool stays = p->kind == PARAM_BUFFER || !strncmp(p->key, "stage", 5);
+            bool same = !memcmp(before + at, after + at, size * sizeof *after);
+            if (same != stays) fail_msg("%s %s", p->key, same ? "did not learn" : "changed");
+            *(stays ? &frozen : &learned) += 1;
+            at += size;
+        }
+        assert_true(frozen > 0 && learned > 0);
+        free(before), free(after);
+        trainer_free(t);
+    }
+}
+
+static void freezing_none_or_all_is_refused(void **state) {
+    (void)state;
+    Toy toy = {.norms = false};
+    TrainTask task = toy_task(&toy);
+    static const char *const prefix[] = {"nobody's", ""};
+    for (int i = 0; i < 2; i++) {
+        Trainer *t = NULL;
+        TrainerOptions o = {.backend = &backend_cpu, .batch = 2, .passes = 1, .freeze = prefix[i]};
+        assert_int_equal(trainer_new(&task, &o, &t), ERR_USAGE);
+        assert_null(t);
+        assert_non_null(strstr(error_reason(), "--freeze"));
+    }
+}
+
 /* Running statistics move with the weights. */
 static void average_follows_the_weights(void **state) {
     (void)state;
@@ -584,6 +627,8 @@ int main(void) {
         cmocka_unit_test(wrong_options_are_refused),
         cmocka_unit_test(accumulating_equals_a_larger_batch),
         cmocka_unit_test(long_gradients_are_shortened),
+        cmocka_unit_test(frozen_weights_stay),
+        cmocka_unit_test(freezing_none_or_all_is_refused),
         cmocka_unit_test(average_follows_the_weights),
         cmocka_unit_test(what_is_not_finite_is_named),
         cmocka_unit_test(samples_depend_on_their_number_alone),

@@ -233,6 +233,8 @@ static const Option option[] = {
      "Fresh numbers but for what has the same name and shape in these: an encoder, or a pose "
      "network "
      "for a mesh network to begin with."},
+    {"--freeze", 0, TEXT, "PREFIX", AT(train.freeze), 0, 0, NULL, COMMAND_TRAIN,
+     "Weights whose names begin so stay as they are (the running statistics of norms do not)."},
     {"--input-size", 0, PAIR, "HEIGHTxWIDTH", AT(train.input_size), 32, 8192, NULL, COMMAND_TRAIN,
      "Size of the network's input, multiples of 32.  Default: the network's own."},
     {"--body", 0, TEXT, "FILE", AT(train.body), 0, 0, NULL, COMMAND_TRAIN,
