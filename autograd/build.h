@@ -124,6 +124,9 @@ Tensor *build_dropout(const Scope *m, const char *name, Tensor *x, float p, Tens
 /* Heatmaps [n,h,w,j] -> [n,1,j,3] = x, y in heatmap pixels, largest number. */
 #define heatpeak(m, heat, ...) BUILD_OP(m, heatpeak, HeatpeakAttr, heat, NULL, NULL, __VA_ARGS__)
 
+/* The normal of the plane near points [n,1,1,3], as op plane says; nothing is learned through it.
+ */
+#define plane(m, points, up, prior) BUILD_OP(m, plane, PlaneAttr, points, up, NULL, prior)
 #define camera(m, crop_camera, box) BUILD_OP(m, camera, NoAttr, crop_camera, box, NULL, 0)
 
 #endif

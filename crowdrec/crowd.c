@@ -1,5 +1,6 @@
 #include "crowdrec/crowd.h"
 
+#include "kernels/plane.h"
 #include "smpl/joints.h"
 
 #include <math.h>
@@ -98,38 +99,54 @@ static bool body_axis(const Person *p, double axis[3]) {
     return true;
 }
 
-static double root_height(const Person *p, const double up[3]) {
-    return p->joints[HALPE26_HIP][0] * up[0] + p->joints[HALPE26_HIP][1] * up[1] +
-           p->joints[HALPE26_HIP][2] * up[2];
+static void root_of(const Person *p, double root[3]) {
+    for (int k = 0; k < 3; k++) root[k] = (double)p->joints[HALPE26_HIP][k];
 }
 
-/* The spread is taken along the mean axis itself (eq. 8), which is a little shorter than 1; plane
- * and distances along the unit normal. */
+/* The ground's unit normal; how many people it is made of, 0 where there is none. */
+static int ground_normal(const Crowd *crowd, double normal[3]) {
+    double axis[3], root[3], up[3] = {0};
+    PlaneSums sums = {0};
+    for (int i = 0; i < crowd->count; i++) {
+        if (!body_axis(&crowd->person[i], axis)) continue;
+        root_of(&crowd->person[i], root);
+        for (int k = 0; k < 3; k++) up[k] += axis[k];
+        plane_sum_point(&sums, root[0], root[1], root[2]);
+    }
+    for (int i = 0; i < crowd->count; i++) {
+        if (!body_axis(&crowd->person[i], axis)) continue;
+        root_of(&crowd->person[i], root);
+        plane_sum_square(&sums, root[0], root[1], root[2]);
+    }
+    if (!(sqrt(up[0] * up[0] + up[1] * up[1] + up[2] * up[2]) > 1e-9)) return 0;
+    plane_normal(&sums, up, CROWD_AXIS_WORTH, normal);
+    return (int)sums.count;
+}
+
+static double root_height(const Person *p, const double up[3]) {
+    double root[3];
+    root_of(p, root);
+    return root[0] * up[0] + root[1] * up[1] + root[2] * up[2];
+}
+
 void crowd_ground(Crowd *crowd) {
-    double axis[3], mean[3] = {0}, height = 0, squares = 0;
-    int used = 0;
+    double axis[3], normal[3], height = 0, squares = 0;
     memset(crowd->ground_normal, 0, sizeof crowd->ground_normal);
     crowd->ground_offset = crowd->ground_spread = 0;
-    for (int i = 0; i < crowd->count; i++) {
-        crowd->person[i].ground_distance = 0;
-        if (!body_axis(&crowd->person[i], axis)) continue;
-        for (int k = 0; k < 3; k++) mean[k] += axis[k];
-        used++;
-    }
-    double length = sqrt(mean[0] * mean[0] + mean[1] * mean[1] + mean[2] * mean[2]);
-    if (!used || !(length > 1e-9)) return;
-    for (int k = 0; k < 3; k++) mean[k] /= length;
+    for (int i = 0; i < crowd->count; i++) crowd->person[i].ground_distance = 0;
+    int used = ground_normal(crowd, normal);
+    if (!used) return;
     for (int i = 0; i < crowd->count; i++)
-        if (body_axis(&crowd->person[i], axis)) height += root_height(&crowd->person[i], mean);
+        if (body_axis(&crowd->person[i], axis)) height += root_height(&crowd->person[i], normal);
     height /= used;
     for (int i = 0; i < crowd->count; i++) {
         Person *p = &crowd->person[i];
         if (!body_axis(p, axis)) continue;
-        double distance = root_height(p, mean) - height;
+        double distance = root_height(p, normal) - height;
         p->ground_distance = (float)distance;
         squares += distance * distance;
     }
-    for (int k = 0; k < 3; k++) crowd->ground_normal[k] = (float)mean[k];
+    for (int k = 0; k < 3; k++) crowd->ground_normal[k] = (float)normal[k];
     crowd->ground_offset = (float)height;
-    if (used > 1) crowd->ground_spread = (float)(sqrt(squares / (used - 1)) * length / used);
+    if (used > 1) crowd->ground_spread = (float)sqrt(squares / (used - 1));
 }

@@ -50,9 +50,9 @@ typedef struct {
     char arithmetic[32]; /* of the networks (backend_arithmetic), "" where none ran */
     Person *person;
     int count, capacity;
-    float ground_normal[3]; /* mean body axis, feet to head (paper eq. 7), unit length */
+    float ground_normal[3]; /* feet to head, unit length */
     float ground_offset;    /* plane: normal . X = offset, through the mean root */
-    float ground_spread;    /* standard deviation of the roots' heights (paper eq. 8), metres */
+    float ground_spread;    /* standard deviation of the roots' heights, metres */
     int iterations;         /* of the refinement, summed over groups; 0: not refined */
     const char
         *reason; /* why it ended: "iterations", "converged", "time limit", "interrupted", ... */
@@ -83,7 +83,12 @@ double crowd_confidence(const Person *p);
 /* As COCO's pose estimators score a person: the box's score times crowd_confidence. */
 double crowd_strength(const Person *p);
 
-/* Ground plane from the people's joints: normal, offset, spread, each person's distance. */
+/* What the mean body axis is worth beside the roots when the ground's normal is sought, square
+ * metres: the axis is off by some 0.06 radians, roots by some 0.5 m of height. */
+#define CROWD_AXIS_WORTH 70.0
+
+/* Ground plane from the people's joints (op plane): normal, offset, spread, each person's distance.
+ */
 void crowd_ground(Crowd *crowd);
 
 #endif

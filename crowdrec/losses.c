@@ -38,13 +38,21 @@ static Tensor *joint(const Scope *m, Tensor *joints, int index) {
     return slice(m, joints, AXIS_W, index, 1);
 }
 
-Tensor *losses_crowd(const Scope *m, Tensor *joints) {
+/* [n,1,1,1] along `up` [1,1,1,3]. */
+static Tensor *heights(const Scope *m, Tensor *points, Tensor *up) {
+    return sum(m, mul(m, points, up), AXES_C);
+}
+
+Tensor *losses_crowd(const Scope *m, Tensor *joints, double plane) {
     Tensor *ankles = add(m, joint(m, joints, HALPE26_L_ANKLE), joint(m, joints, HALPE26_R_ANKLE));
     Tensor *axis = sub(m, joint(m, joints, HALPE26_HEAD), scale(m, ankles, 0.5f));
     Tensor *length = unary(m, SQRT, sum(m, square(m, axis), AXES_C), 0);
     Tensor *up = mean(m, divide(m, axis, unary(m, CLAMP_MIN, length, 1e-12f)), AXES_N);
-    Tensor *heights = sum(m, mul(m, joint(m, joints, HALPE26_HIP), up), AXES_C);
-    return deviation(m, heights, AXES_N);
+    Tensor *root = joint(m, joints, HALPE26_HIP);
+    if (!(plane > 0)) return deviation(m, heights(m, root, up), AXES_N);
+    Tensor *ground = plane(m, root, up, (float)plane), *fixed = unary(m, STOP, root, 0);
+    return add(m, deviation(m, heights(m, root, ground), AXES_N),
+               deviation(m, heights(m, fixed, up), AXES_N));
 }
 
 /* The weighted term from each person's sum: mean over people, and over an entry's numbers. */
@@ -65,7 +73,7 @@ LossTerms losses_build(const Scope *m, const LossWeights *w, const LossBodies *b
     l.keypoints = term(m, w, w->keypoints, l.each_keypoints, 2 * HALPE26_COUNT);
     l.pose = term(m, w, w->pose, l.each_pose, BODY_JOINTS * pose->shape.c);
     l.betas = term(m, w, w->betas, l.each_betas, BODY_BETAS);
-    l.crowd = scale(m, losses_crowd(m, b->joints), (float)(w->overall * w->crowd));
+    l.crowd = scale(m, losses_crowd(m, b->joints, w->plane), (float)(w->overall * w->crowd));
     l.total = add(m, add(m, l.crowd, l.keypoints), add(m, l.betas, l.pose));
     return l;
 }

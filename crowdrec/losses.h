@@ -18,8 +18,10 @@
 typedef struct {
     double crowd, keypoints, betas, pose; /* lambda 5, 6, 7, 8 */
     double overall;                       /* factor on every term */
-    bool means; /* the terms are means over all entries; else sums over an entry's numbers, mean
-                   over people */
+    double plane; /* 0: heights along the mean body axis; else along the normal of the plane near
+                     the roots, and this is what the axis is worth beside them, square metres */
+    bool means;   /* the terms are means over all entries; else sums over an entry's numbers, mean
+                     over people */
     bool betas_to_zero;    /* betas are drawn to zero; else to the first prediction */
     bool pose_as_matrices; /* pose distance between rotation matrices; else between axis-angles */
 } LossWeights;
@@ -100,8 +102,12 @@ LossTraining losses_training(const Scope *m, const LossShares *shares, const Bod
                              const LossTruth *truth);
 
 /* How far the crowd is from standing on one plane (paper eq. 8): the standard deviation over people
- * (n - 1) of the root's height along l, the mean unit vector from ankles to head (eq. 7, not
- * renormalised; gradients flow through it).  joints [n,1,26,3] -> [1,1,1,1]; 0 for one person. */
-Tensor *losses_crowd(const Scope *m, Tensor *joints);
+ * (n - 1) of the root's height along l.  joints [n,1,26,3] -> [1,1,1,1]; 0 for one person.
+ * Where `plane` is 0, l is the mean unit vector from ankles to head (eq. 7, not renormalised;
+ * gradients flow through it).  Body axes may be wrong by ten degrees together, for people far away
+ * seen from above, where the roots tell the ground to half a degree.  So else roots learn from the
+ * deviation along the ground's unit normal (op plane: near the roots, held to l), and bodies, to
+ * stand upright on it, from the one along l: the sum of both. */
+Tensor *losses_crowd(const Scope *m, Tensor *joints, double plane);
 
 #endif

@@ -32,7 +32,12 @@ static const RefineRecipe RECIPE[] = {
     },
     {
         .name = "models",
-        .weights = {.crowd = 0.1, .keypoints = 5, .betas = 0.03, .pose = 2, .overall = 1},
+        .weights = {.crowd = 0.1,
+                    .keypoints = 5,
+                    .betas = 0.03,
+                    .pose = 2,
+                    .overall = 1,
+                    .plane = CROWD_AXIS_WORTH},
         .schedule = {.kind = SCHEDULE_COSINE, .rate = 1e-4, .decay = 0.01},
         .iterations = 260,
         .iterations_next = 260,

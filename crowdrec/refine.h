@@ -7,7 +7,8 @@
  * Loss = w_crowd * std(root . l) + w_keypoints * reprojection + w_betas * betas + w_pose * pose.
  * A recipe fixes the weights, what they are means or sums of, the schedule and how groups follow
  * each other; "paper" is equations 7 to 11, "released" is what the public code does, "models" the
- * paper's with the numbers that the small networks in models/ ask for (docs/models.md).
+ * paper's with the numbers that the small networks in models/ ask for (docs/models.md) and with the
+ * ground that the roots tell instead of the bodies' axes (losses_crowd).
  */
 #ifndef CROWDREC_REFINE_H
 #define CROWDREC_REFINE_H

@@ -188,6 +188,13 @@ typedef struct {
  * -> weight*(1 - IoU^2) [n,a,1,1] with IoU = common/(union + 1e-16).  A row of weight 0 is 0
  * whatever its numbers are.  No gradient for targets and weights. */
 
+/* plane: points [n,1,1,3] and a direction [1,1,1,3] -> [1,1,1,3], the unit normal of the plane
+ * through the points' mean from which they are least far, held to the direction: the n of least
+ * sum (n . (p - mean))^2 + prior |n - direction|^2. */
+typedef struct {
+    float prior; /* square units of the points, above 0 */
+} PlaneAttr;
+
 /* nms: decoded [n,a,1,5+classes] -> rows [n,limit,1,8] = x0, y0, x1, y1, score, objectness, class,
  * anchor in order of falling score (ties: lower anchor first), and count [n,1,1,1].  A row needs
  * score = objectness * best class >= conf; of two rows with IoU > iou the lower score goes (within

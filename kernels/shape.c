@@ -218,6 +218,13 @@ static void shape_camera(const NoAttr *a, const Rule *r) {
     r->out[0].shape = (Shape){n, 1, 1, 3};
 }
 
+static void shape_plane(const PlaneAttr *a, const Rule *r) {
+    NEED(a->prior > 0 && a->prior < 1e9f, "prior %g", (double)a->prior);
+    need_shape(r, 0, (Shape){r->in[0].shape.n, 1, 1, 3});
+    need_shape(r, 1, (Shape){1, 1, 1, 3});
+    r->out[0].shape = (Shape){1, 1, 1, 3};
+}
+
 static void shape_skin(const SkinAttr *a, const Rule *r) {
     (void)a;
     Shape rot = r->in[0].shape;

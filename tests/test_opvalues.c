@@ -91,6 +91,7 @@ static void unary(void **state) {
         {"offset", {UNARY_OFFSET, 0.5f}, {-1.5, 1, 3.5}},
         {"power", {UNARY_POW, 3}, {-8, 0.125, 27}},
         {"clamp", {UNARY_CLAMP_MIN, 1}, {1, 1, 3}},
+        {"stop", {UNARY_STOP, 0}, {-2, 0.5, 3}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         check(rows[i].name, &(Example){OP_unary, &rows[i].attr, {{{1, 1, 1, 3}, x}}, rows[i].want},

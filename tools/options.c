@@ -101,8 +101,8 @@ static const Option option[] = {
      "3x3 camera matrix as JSON, npy or npz, instead of --focal-px."},
     {"--recipe", 0, CHOICE, "paper|released|models", AT(run.recipe), 0, 0, NULL, REFINING,
      "Loss and schedule: the paper's equations 7 to 11, the released code's, or the paper's with "
-     "the rate and weights that the small default networks ask for.  Default: models with the "
-     "default mesh network, else paper."},
+     "the rate and weights that the small default networks ask for and a ground found from where "
+     "people are, not how they lean.  Default: models with the default mesh network, else paper."},
     {"--iterations", 0, INTEGER, "N", AT(run.iterations), 1, 1e6, NULL,
      REFINING & ~COMMAND_ABLATION, "Refinement steps for each group.  Default: the recipe's, 260."},
     {"--max-iterations", 0, INTEGER, "N", AT(run.max_iterations), 1, 1e6, NULL,
