@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REAL double
+#include "kernels/geom.h"
+
 void crowd_free(Crowd *crowd) {
     free(crowd->photo);
     free(crowd->person);
@@ -103,8 +106,9 @@ static void root_of(const Person *p, double root[3]) {
     for (int k = 0; k < 3; k++) root[k] = (double)p->joints[HALPE26_HIP][k];
 }
 
-/* The ground's unit normal; how many people it is made of, 0 where there is none. */
-static int ground_normal(const Crowd *crowd, double normal[3]) {
+/* The ground's unit normal and the mean root; how many people they are of, 0 where there is none.
+ */
+static int find_ground(const Crowd *crowd, double normal[3], double mean[3]) {
     double axis[3], root[3], up[3] = {0};
     PlaneSums sums = {0};
     for (int i = 0; i < crowd->count; i++) {
@@ -118,31 +122,25 @@ static int ground_normal(const Crowd *crowd, double normal[3]) {
         root_of(&crowd->person[i], root);
         plane_sum_square(&sums, root[0], root[1], root[2]);
     }
-    if (!(sqrt(up[0] * up[0] + up[1] * up[1] + up[2] * up[2]) > 1e-9)) return 0;
+    if (!(sqrt(geom_dot(up, up)) > 1e-9)) return 0;
     plane_normal(&sums, up, CROWD_AXIS_WORTH, normal);
+    for (int k = 0; k < 3; k++) mean[k] = sums.point[k] / sums.count;
     return (int)sums.count;
 }
 
-static double root_height(const Person *p, const double up[3]) {
-    double root[3];
-    root_of(p, root);
-    return root[0] * up[0] + root[1] * up[1] + root[2] * up[2];
-}
-
 void crowd_ground(Crowd *crowd) {
-    double axis[3], normal[3], height = 0, squares = 0;
+    double axis[3], normal[3], root[3], mean[3], squares = 0;
     memset(crowd->ground_normal, 0, sizeof crowd->ground_normal);
     crowd->ground_offset = crowd->ground_spread = 0;
     for (int i = 0; i < crowd->count; i++) crowd->person[i].ground_distance = 0;
-    int used = ground_normal(crowd, normal);
+    int used = find_ground(crowd, normal, mean);
     if (!used) return;
-    for (int i = 0; i < crowd->count; i++)
-        if (body_axis(&crowd->person[i], axis)) height += root_height(&crowd->person[i], normal);
-    height /= used;
+    double height = geom_dot(mean, normal);
     for (int i = 0; i < crowd->count; i++) {
         Person *p = &crowd->person[i];
         if (!body_axis(p, axis)) continue;
-        double distance = root_height(p, normal) - height;
+        root_of(p, root);
+        double distance = geom_dot(root, normal) - height;
         p->ground_distance = (float)distance;
         squares += distance * distance;
     }

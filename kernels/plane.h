@@ -1,8 +1,8 @@
 /* Plane: the normal of the ground that points lie on, in C and in CUDA.
  *
  *     PlaneSums s = {0};
- *     for (...) plane_sum_point(&s, point);
- *     for (...) plane_sum_square(&s, point);
+ *     for (...) plane_sum_point(&s, x, y, z);
+ *     for (...) plane_sum_square(&s, x, y, z);
  *     plane_normal(&s, up, prior, normal);
  */
 #ifndef KERNELS_PLANE_H

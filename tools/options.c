@@ -81,9 +81,8 @@ static const Option option[] = {
      "the default pose network, else off."},
     {"--decode", 0, CHOICE, "quarter|fit", AT(run.decode), 0, 0, NULL, POSES,
      "Where in its heatmap a 2D keypoint lies: at the maximum, moved by a quarter pixel as "
-     "FastPose "
-     "and HRNet do, or where a Gaussian fits best.  Default: fit with the default pose network, "
-     "else quarter."},
+     "FastPose and HRNet do, or where a Gaussian fits best.  Default: fit with the default pose "
+     "network, else quarter."},
     {"--pose-nms", 0, REAL, "X|none", AT(run.pose_nms), 0.01, 1, "none", POSES,
      "Similarity (OKS) of 2D keypoints above which the weaker of two people is dropped.  Default: "
      "0.3 with the default pose network, none with another one or with --boxes."},
