@@ -1,9 +1,12 @@
 #include "crowdrec/augment.h"
 
+#include "crowdrec/crop.h"
 #include "crowdrec/defaults.h"
+#include "smpl/joints.h"
 #include "tensor/rng.h"
 
 #include <math.h>
+#include <string.h>
 
 static const double TURNED = 0.6; /* share of the draws that are turned */
 
@@ -16,11 +19,37 @@ Augment augment_draw(const TrainOptions *o, uint64_t key) {
     double jitter = defaults_value(o->jitter, 0.05);
     Augment a = {.size = 1 + defaults_value(o->scale, 0.25) * (double)rng_signed(s, 0),
                  .shift = {jitter * (double)rng_signed(s, 1), jitter * (double)rng_signed(s, 2)},
-                 .flip = !o->no_flip && rng_uniform(s, 3) < 0.5f};
+                 .flip = !o->no_flip && rng_uniform(s, 3) < 0.5f,
+                 .armless = (double)rng_uniform(s, 8) < o->armless};
     if ((double)rng_uniform(s, 4) < TURNED)
         a.roll = within(rotate * rng_normal(rng_stream("augment roll", key), 0), 2 * rotate);
     for (uint64_t k = 0; k < 3; k++) a.gain[k] = (float)(1 + colour * (double)rng_signed(s, 5 + k));
     return a;
+}
+
+static bool of_arm(int j) { return j >= HALPE26_L_ELBOW && j <= HALPE26_R_WRIST; }
+
+/* Around the keypoints that are seen, those of the arms among them if `arms`. */
+static void hull_of(const DatasetPerson *p, bool arms, float hull[4]) {
+    hull[0] = hull[1] = INFINITY, hull[2] = hull[3] = -INFINITY;
+    for (int j = 0; j < CROWD_KEYPOINTS; j++) {
+        const float *k = p->keypoints[j];
+        if (!(k[2] > 0) || (of_arm(j) && !arms)) continue;
+        for (int axis = 0; axis < 2; axis++) {
+            hull[axis] = fminf(hull[axis], k[axis]);
+            hull[2 + axis] = fmaxf(hull[2 + axis], k[axis]);
+        }
+    }
+}
+
+void augment_box(const Augment *a, const DatasetPerson *p, float box[4]) {
+    float all[4], body[4], cut[4];
+    memcpy(box, p->box, sizeof p->box);
+    if (!a->armless || !(p->has & DATASET_KEYPOINTS)) return;
+    hull_of(p, true, all);
+    hull_of(p, false, body);
+    for (int side = 0; side < 4; side++) cut[side] = p->box[side] + body[side] - all[side];
+    if (crop_usable(cut)) memcpy(box, cut, sizeof cut);
 }
 
 void augment_colour(const Augment *a, const AffineAttr *rule, float *crop, int pixels) {

@@ -134,9 +134,10 @@ static void turn_point(const View *v, const float in[2], double out[2]) {
 
 static View view_of(const MeshTask *t, const DatasetPerson *p, const Camera *camera, uint64_t key) {
     View v = {.a = augment_draw(&t->o, key), .camera = *camera};
-    float middle[2];
+    float around[4], middle[2];
     double place[2];
-    crop_cliff_box(p->box, middle, &v.scale);
+    augment_box(&v.a, p, around);
+    crop_cliff_box(around, middle, &v.scale);
     turn_point(&v, middle, place);
     v.scale *= (float)v.a.size;
     double height = 200 * (double)v.scale, width = height * t->spec.width / t->spec.height;

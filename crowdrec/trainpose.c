@@ -70,7 +70,9 @@ typedef struct {
 
 static View view_of(const PoseTask *t, const DatasetPerson *p, uint64_t key) {
     View v = {.a = augment_draw(&t->o, key)};
-    CropBox box = crop_pose_box(p->box, (double)t->spec.width / t->spec.height);
+    float around[4];
+    augment_box(&v.a, p, around);
+    CropBox box = crop_pose_box(around, (double)t->spec.width / t->spec.height);
     v.cx = box.cx + v.a.shift[0] * box.width;
     v.cy = box.cy + v.a.shift[1] * box.height;
     v.step = v.a.size * box.width / t->spec.width;

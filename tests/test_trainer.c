@@ -8,6 +8,7 @@
 #include "crowdrec/trainpose.h"
 #include "crowdrec/trainsave.h"
 #include "nets/init.h"
+#include "smpl/joints.h"
 #include "tensor/rng.h"
 
 #include <math.h>
@@ -590,6 +591,34 @@ static void turning_back_undoes_turning(void **state) {
     }
 }
 
+/* Only the side that an arm alone reaches moves, as far as the arm goes beyond the rest. */
+static void armless_boxes_leave_out_arms(void **state) {
+    (void)state;
+    DatasetPerson p = {.has = DATASET_KEYPOINTS, .box = {100, 40, 230, 300}};
+    const struct {
+        int joint;
+        float x, y;
+    } seen[] = {{HALPE26_HEAD, 130, 50},       {HALPE26_L_SHOULDER, 150, 90},
+                {HALPE26_R_SHOULDER, 110, 90}, {HALPE26_L_ELBOW, 185, 95},
+                {HALPE26_L_WRIST, 220, 95},    {HALPE26_R_WRIST, 108, 150},
+                {HALPE26_L_ANKLE, 140, 290},   {HALPE26_R_ANKLE, 115, 290}};
+    for (size_t i = 0; i < sizeof seen / sizeof *seen; i++)
+        memcpy(p.keypoints[seen[i].joint], (float[]){seen[i].x, seen[i].y, 1}, 3 * sizeof(float));
+    float box[4];
+    augment_box(&(Augment){.armless = false}, &p, box);
+    support_close("whole", box, p.box, 4, 0);
+    augment_box(&(Augment){.armless = true}, &p, box);
+    support_close("armless", box, (float[]){102, 40, 160, 300}, 4, 0);
+    for (int j = 0; j < CROWD_KEYPOINTS; j++)
+        if (j < HALPE26_L_ELBOW || j > HALPE26_R_WRIST) p.keypoints[j][2] = 0;
+    augment_box(&(Augment){.armless = true}, &p, box);
+    support_close("nothing but arms", box, p.box, 4, 0);
+    int armless = 0;
+    for (uint64_t key = 0; key < 1000; key++)
+        armless += augment_draw(&(TrainOptions){.armless = 0.3}, key).armless;
+    assert_in_range(armless, 250, 350);
+}
+
 /* Where an image shows its joints' dots, there the target has its maxima, however it is turned. */
 static void targets_lie_on_the_joints(void **state) {
     (void)state;
@@ -635,6 +664,7 @@ int main(void) {
         cmocka_unit_test(small_networks_are_known_by_their_files),
         cmocka_unit_test(half_leaves_what_does_not_fit),
         cmocka_unit_test(turning_back_undoes_turning),
+        cmocka_unit_test(armless_boxes_leave_out_arms),
         cmocka_unit_test(targets_lie_on_the_joints),
     };
     return cmocka_run_group_tests_name("trainer", tests, NULL, NULL);

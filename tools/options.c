@@ -286,6 +286,9 @@ static const Option option[] = {
      "pose, mesh: crops are up to this share larger or smaller.  Default: 0.25."},
     {"--jitter", 0, REAL, "X|none", AT(train.jitter), 1e-4, 0.5, "none", COMMAND_TRAIN,
      "pose, mesh: crops are shifted by up to this share.  Default: 0.05."},
+    {"--armless", 0, REAL, "X", AT(train.armless), 0, 1, NULL, COMMAND_TRAIN,
+     "pose, mesh: this share of the crops is around the body without its arms, like the boxes of "
+     "detectors that overlook a stretched arm.  Default: 0."},
     {"--colour", 0, REAL, "X|none", AT(train.colour), 1e-4, 0.9, "none", COMMAND_TRAIN,
      "pose, mesh: channels are up to this share brighter or darker.  Default: 0.2.  "
      "detector: `none` keeps the photos' colours, which otherwise move by YOLOX's rule."},
