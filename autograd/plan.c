@@ -106,7 +106,25 @@ static Status no_memory(const Plan *plan, size_t limit) {
                 (double)plan->slots.bytes / 0x1p20, plan->backend->name, (double)limit / 0x1p20);
 }
 
+/* What an update's slabs are: weights, gradients and the moments that its rule has. */
+static Status update_slabs(const Plan *plan, void *slab[4]) {
+    const UpdateAttr *u = plan->options.update;
+    Params *p = graph_params(plan->graph);
+    bool adam = u->kind == UPDATE_ADAMW || u->kind == UPDATE_ADAM;
+    bool momentum = u->kind == UPDATE_SGD && u->momentum > 0;
+    slab[0] = params_weights(p), slab[1] = params_gradients(p);
+    slab[2] = adam || momentum ? params_moment(p, 0) : NULL;
+    slab[3] = adam ? params_moment(p, 1) : NULL;
+    if (slab[0] && slab[1] && (slab[2] || !(adam || momentum)) && (slab[3] || !adam)) return OK;
+    return fail(ERR_MEMORY,
+                "no memory for gradients and moments of %zu weights; use a smaller network",
+                params_slab(p));
+}
+
+/* The slabs of an update come first, so that what is free afterwards is for the arena. */
 static Status take_memory(Plan *plan) {
+    void *slab[4];
+    if (plan->options.update) TRY(update_slabs(plan, slab));
     size_t limit = plan->options.max_bytes ? plan->options.max_bytes : plan->backend->free_memory();
     if (limit && plan->slots.bytes > limit) return no_memory(plan, limit);
     plan->memory = plan->backend->alloc(plan->slots.bytes ? plan->slots.bytes : 64);
@@ -154,14 +172,10 @@ static Status bind_update(Plan *plan, Call *c) {
     plan->update.range = learned_ranges(plan, &plan->update.ranges);
     c->attr = &plan->update;
     Shape slab = {1, 1, 1, (int)params_slab(p)};
-    void *data[] = {params_weights(p), params_gradients(p), params_moment(p, 0),
-                    plan->update.kind == UPDATE_SGD ? NULL : params_moment(p, 1)};
-    for (int i = 0; i < 4; i++) {
-        if (!data[i] && (i < 3 || plan->update.kind != UPDATE_SGD))
-            return fail(ERR_MEMORY, "no memory for gradients and moments of %zu weights",
-                        params_slab(p));
+    void *data[4];
+    TRY(update_slabs(plan, data));
+    for (int i = 0; i < 4; i++)
         if (data[i]) c->in[i] = (Tensor){.dtype = F32, .shape = slab, .data = data[i]};
-    }
     c->in[4] = own_tensor(plan, SLOT_HYPER, (Shape){slots_rows(&plan->options), 1, 1, HYPER});
     c->in[5] = own_tensor(plan, SLOT_CURSOR, (Shape){1, 1, 1, 1});
     return OK;
@@ -405,6 +419,7 @@ void plan_hyper(Plan *plan, double learning_rate, double weight_decay, int step)
 double plan_gradient_norm(const Plan *plan) {
     const Backend *b = plan->backend;
     CHECK(plan->options.update && plan->options.update->clip > 0, "the norm is not measured");
+    CHECK(slots_rows(&plan->options) == 1, "the norm of one of several rows");
     double values[HYPER] = {0};
     b->sync();
     b->read(values, address(plan, slots_own(&plan->slots, SLOT_HYPER)), HYPER * b->real_size);

@@ -98,12 +98,22 @@ static void mark_wants(Maker *m) {
     }
 }
 
+/* Whether another node of the same op reads the tensor: both would write its gradient. */
+static bool is_shared(const Maker *m, const Node *node, const Tensor *t) {
+    for (int n = 0; n < m->nodes; n++)
+        for (int i = 0; i < op_info(node->op)->n_in && m->node[n].op == node->op; i++)
+            if (&m->node[n] != node && m->node[n].in[i] == t) return true;
+    return false;
+}
+
 /* Whether such nodes run together, apart from the others. */
 static bool goes_together(const Maker *m, const Node *node) {
-    bool params = m->backend->folds_together && node->op == OP_fold && !m->options->plain;
-    for (int i = 0; i < op_info(node->op)->n_in && params; i++)
-        params = !node->in[i] || graph_role(m->graph, node->in[i]) == TENSOR_PARAM;
-    return params;
+    bool alone = m->backend->folds_together && node->op == OP_fold && !m->options->plain;
+    for (int i = 0; i < op_info(node->op)->n_in && alone; i++) {
+        const Tensor *t = node->in[i];
+        alone = !t || (graph_role(m->graph, t) == TENSOR_PARAM && !is_shared(m, node, t));
+    }
+    return alone;
 }
 
 static Step *emit_forward_of(Maker *m, const Node *node) {

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 4096, TABLE_ONE = 5, SETTING_TEXT = 64, DEFAULT_GROUP = 50 };
+enum { TABLE_ONE = 5, SETTING_TEXT = 64, DEFAULT_GROUP = 50 };
 
 static const int default_iterations[] = {0, 80, 200, 260};
 static const double default_conf[] = {0.45, 0.24, 0.23};
@@ -38,7 +38,7 @@ typedef struct {
 typedef struct {
     const CrowdrecAblation *options;
     CrowdrecOptions base; /* of every run */
-    char data[PATH_SIZE], truth[PATH_SIZE], body[PATH_SIZE];
+    char data[FILE_PATH], truth[FILE_PATH], body[FILE_PATH];
     const int *iterations;
     const double *conf;
     int iterations_count, conf_count;
@@ -48,11 +48,6 @@ typedef struct {
 } Ablation;
 
 /* ---- what the options ask for ---- */
-
-static Status join(char out[PATH_SIZE], const char *folder, const char *name) {
-    if (snprintf(out, PATH_SIZE, "%s/%s", folder, name) < PATH_SIZE) return OK;
-    return fail(ERR_USAGE, "%s: path longer than %d characters", folder, PATH_SIZE - 1);
-}
 
 static Status check_lists(const Ablation *a) {
     for (int i = 0; i < a->iterations_count; i++)
@@ -76,10 +71,10 @@ static Status prepare(Ablation *a) {
     a->conf_count = o->conf ? o->conf_count : 3;
     TRY(check_lists(a));
     if (a->base.keypoints || a->base.boxes) a->conf = &as_given, a->conf_count = 1;
-    TRY(join(a->truth, o->data, "truth.json"));
-    TRY(join(a->data, o->data, "images"));
+    TRY(file_join(o->data, "truth.json", a->truth));
+    TRY(file_join(o->data, "images", a->data));
     if (access(a->data, F_OK)) snprintf(a->data, sizeof a->data, "%s", o->data);
-    TRY(join(a->body, o->data, "body.npz"));
+    TRY(file_join(o->data, "body.npz", a->body));
     /* The default mesh network has a body of its own. */
     if (!a->base.body && a->base.mesh && !access(a->body, F_OK)) a->base.body = a->body;
     a->base.truth = a->truth;
@@ -104,9 +99,9 @@ static Status run(Ablation *a, const CrowdrecOptions *options) {
 
 /* The total of the last result in an eval.json that this program wrote. */
 static Status read_total(const char *folder, ScoreRow *row) {
-    char path[PATH_SIZE];
+    char path[FILE_PATH];
     json_t *root;
-    TRY(join(path, folder, "eval.json"));
+    TRY(file_join(folder, "eval.json", path));
     TRY(jsonfile_read(path, &root));
     const json_t *results = json_object_get(root, "results");
     const json_t *last = json_array_get(results, json_array_size(results) - 1);
@@ -133,15 +128,15 @@ static void setting_text(const Setting *s, char text[SETTING_TEXT]) {
 
 /* Options about boxes and 2D poses say nothing any more once keypoints are there. */
 static void forget_sources(CrowdrecOptions *o) {
-    o->detector = o->boxes = o->pose = o->pose_boxes = o->flip = NULL;
+    o->detector = o->boxes = o->pose = o->pose_boxes = o->flip = o->decode = NULL;
     o->pose_nms = o->pose_conf = 0;
 }
 
 /* folder: of this least score; keypoints: found there or given. */
 static Status run_setting(Ablation *a, const char *folder, const char *keypoints, Setting s) {
-    char output[PATH_SIZE], name[64], text[SETTING_TEXT];
+    char output[FILE_PATH], name[64], text[SETTING_TEXT];
     snprintf(name, sizeof name, "iterations-%d%s", s.iterations, s.group == -1 ? "-joint" : "");
-    TRY(join(output, folder, name));
+    TRY(file_join(folder, name, output));
     setting_text(&s, text);
     log_info("ablation: %s", text);
     CrowdrecOptions o = a->base;
@@ -158,19 +153,19 @@ static Status run_setting(Ablation *a, const char *folder, const char *keypoints
 }
 
 static Status find_keypoints(Ablation *a, const char *folder, double conf,
-                             char keypoints[PATH_SIZE]) {
+                             char keypoints[FILE_PATH]) {
     CrowdrecOptions o = a->base;
     o.until = CROWDREC_POSE, o.output = folder;
     if (!isnan(conf)) o.conf = conf;
     TRY(run(a, &o));
-    return join(keypoints, folder, "keypoints.json");
+    return file_join(folder, "keypoints.json", keypoints);
 }
 
 static Status run_conf(Ablation *a, double conf, bool last) {
-    char folder[PATH_SIZE], found[PATH_SIZE], name[64] = "given";
+    char folder[FILE_PATH], found[FILE_PATH], name[64] = "given";
     const char *keypoints = a->base.keypoints ? a->base.keypoints : found;
     if (!isnan(conf)) snprintf(name, sizeof name, "conf-%g", conf);
-    TRY(join(folder, a->base.output, name));
+    TRY(file_join(a->base.output, name, folder));
     if (keypoints == found) TRY(find_keypoints(a, folder, conf, found));
     for (int i = 0; i < a->iterations_count; i++)
         TRY(run_setting(a, folder, keypoints,
@@ -259,26 +254,26 @@ static json_t *setting_json(const Setting *s) {
 }
 
 static Status write_json(const Ablation *a) {
-    char path[PATH_SIZE];
+    char path[FILE_PATH];
     json_t *settings = json_array();
     for (int i = 0; i < a->count; i++) json_array_append_new(settings, setting_json(&a->done[i]));
     json_t *root = json_pack("{s:s, s:i, s:o}", "schema", "crowdrec-ablation", "version", 1,
                              "settings", settings);
-    Status status = join(path, a->base.output, "ablation.json");
+    Status status = file_join(a->base.output, "ablation.json", path);
     if (status == OK) return jsonfile_write(path, JSONFILE_DOUBLE, root);
     json_decref(root);
     return status;
 }
 
 static Status write_table(const Ablation *a, FILE *report) {
-    char path[PATH_SIZE], *text = NULL;
+    char path[FILE_PATH], *text = NULL;
     size_t size = 0;
     FILE *memory = open_memstream(&text, &size);
     CHECK(memory, "out of memory");
     print(a, memory);
     fclose(memory);
     if (report) fputs(text, report);
-    Status status = join(path, a->base.output, "ablation.md");
+    Status status = file_join(a->base.output, "ablation.md", path);
     if (status == OK) status = file_write(path, text, size);
     free(text);
     return status;

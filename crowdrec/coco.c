@@ -254,14 +254,15 @@ static bool is_image(const Coco *coco, const CocoImage *image, const char *name)
            !strncmp(image->name, name, (size_t)stem);
 }
 
-static int photo_image(const Coco *coco, const char *name, bool only_photo) {
-    for (int i = 0; i < coco->images; i++)
+/* The first image of that name after `after`, or -1. */
+static int next_image(const Coco *coco, const char *name, int after) {
+    for (int i = after + 1; i < coco->images; i++)
         if (is_image(coco, &coco->image[i], name)) return i;
-    return only_photo && coco->list && coco->images == 1 && !coco->image[0].name ? 0 : -1;
+    return -1;
 }
 
 bool coco_size(const Coco *coco, const char *photo, int *width, int *height) {
-    int image = photo_image(coco, photos_name(photo), false);
+    int image = next_image(coco, photos_name(photo), -1);
     if (image < 0) return false;
     *width = coco->image[image].width, *height = coco->image[image].height;
     return true;
@@ -269,7 +270,13 @@ bool coco_size(const Coco *coco, const char *photo, int *width, int *height) {
 
 Status coco_people(const Coco *coco, bool only_photo, Crowd *crowd) {
     const char *name = photos_name(crowd->photo);
-    int image = photo_image(coco, name, only_photo);
+    int image = next_image(coco, name, -1);
+    if (image >= 0 && next_image(coco, name, image) >= 0)
+        return fail(ERR_INPUT,
+                    "%s: has several images named '%s'; whose people are meant is not told",
+                    coco->path, name);
+    if (image < 0 && only_photo && coco->list && coco->images == 1 && !coco->image[0].name)
+        image = 0;
     if (image < 0) return fail(ERR_INPUT, "%s: has no image named '%s'", coco->path, name);
     const CocoImage *in = &coco->image[image];
     if ((in->width && in->width != crowd->width) || (in->height && in->height != crowd->height))

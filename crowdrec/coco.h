@@ -32,8 +32,8 @@ void coco_close(Coco *coco); /* NULL is allowed */
 
 /* Adds the people of the crowd's photo, found by file_name, or in a results list by image_id: the
  * photo's name or stem, the number that its stem ends in, or, for the only photo of a run, the only
- * image of the list.  ERR_INPUT when it is not there, has another size there, or a box lies outside
- * the photo. */
+ * image of the list.  ERR_INPUT when it is not there or there twice, has another size, or a box
+ * lies outside the photo. */
 Status coco_people(const Coco *coco, bool only_photo, Crowd *crowd);
 
 /* Whether the file names this photo, and its size there, 0 where it does not say. */

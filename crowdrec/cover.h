@@ -4,7 +4,7 @@
  *     CoverBand band = {.sample = samples, .shadow = bits, .width = 1280, .first = 0, .last = 64};
  *     cover_clear(&band);
  *     cover_draw(&band, &mesh, 0);               // mesh 0, then 1, ...
- *     cover_shadow(&band, &flat, &plane);        // once everything is drawn
+ *     cover_shadow(&band, &flat, &plane, open);  // once everything is drawn
  *
  * A pixel has four samples.  A picture is drawn in bands of rows, and a triangle covers the same
  * samples whichever band or window it is drawn in: silhouettes that are counted alone

@@ -6,6 +6,7 @@
 #include "crowdrec/photocache.h"
 #include "crowdrec/photos.h"
 #include "tensor/arena.h"
+#include "tensor/file.h"
 
 #include <errno.h>
 #include <math.h>
@@ -30,17 +31,12 @@ static bool exists(const char *path) {
     return !stat(path, &info);
 }
 
-static bool is_folder(const char *path) {
-    struct stat info;
-    return !stat(path, &info) && S_ISDIR(info.st_mode);
-}
-
 /* The file that a path stands for: in a folder what `crowdrec synth` wrote there. */
 static Status find_file(Arena *arena, const char *path, const char **out) {
     static const char *const names[] = {"people.npz", "person_keypoints.json"};
     *out = path;
     if (!exists(path)) return fail(ERR_INPUT, "%s: cannot open: %s", path, strerror(errno));
-    if (!is_folder(path)) return OK;
+    if (!file_is_folder(path)) return OK;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         *out = arena_printf(arena, "%s/%s", path, names[i]);
         if (exists(*out)) return OK;

@@ -29,6 +29,15 @@ static const char *const input_name[] = {
 
 const char *detect_input(const Detector *d) { return input_name[d->pixels]; }
 
+bool detect_pixels(const char *input, CropPixels *out) {
+    for (CropPixels p = CROP_YOLOX_BGR; p <= CROP_YOLOX_IMAGENET; p++) {
+        if (strcmp(input, input_name[p]) != 0) continue;
+        *out = p;
+        return true;
+    }
+    return false;
+}
+
 static double *parameter(const Params *p, const char *key) {
     int i = params_find(p, key);
     CHECK(i >= 0, "a yolox without %s", key);
@@ -61,23 +70,13 @@ static double stem_gain(const Params *p) {
 /* Measured on released weights: 0.26 for "bgr255"; 16 and 26 for "imagenet". */
 static const double gain_limit = 2;
 
-/* By name; false for one that is not known. */
-static bool set_pixels(Detector *d, const char *name) {
-    for (CropPixels p = CROP_YOLOX_BGR; p <= CROP_YOLOX_IMAGENET; p++) {
-        if (strcmp(name, input_name[p]) != 0) continue;
-        d->pixels = p;
-        return true;
-    }
-    return false;
-}
-
 static Status choose_pixels(Detector *d, const char *weights, const char *option) {
     if (option)
-        return set_pixels(d, option)
+        return detect_pixels(option, &d->pixels)
                    ? OK
                    : fail(ERR_USAGE, "detector input '%s' is not known, use bgr255 or imagenet",
                           option);
-    if (set_pixels(d, d->spec.input)) return OK;
+    if (detect_pixels(d->spec.input, &d->pixels)) return OK;
     if (*d->spec.input)
         return fail(ERR_MODEL, "%s: says input '%s', not bgr255 or imagenet; name the right one",
                     weights, d->spec.input);

@@ -15,6 +15,7 @@
 #ifndef CROWDREC_DETECT_H
 #define CROWDREC_DETECT_H
 
+#include "crowdrec/crop.h"
 #include "crowdrec/crowd.h"
 #include "crowdrec/image.h"
 #include "nets/net.h"
@@ -40,7 +41,8 @@ Status detect_open_params(const NetSpec *spec, Params *params, const DetectOptio
                           Detector **out);
 void detect_close(Detector *detector); /* NULL is allowed */
 
-const char *detect_input(const Detector *detector); /* "bgr255" or "imagenet" */
+const char *detect_input(const Detector *detector);     /* "bgr255" or "imagenet" */
+bool detect_pixels(const char *input, CropPixels *out); /* of that name; false: not known */
 
 /* Adds the people to the crowd in order of falling score.  Boxes are in photo pixels, not clipped:
  * a box may reach beyond the photo where the person does. */

@@ -141,6 +141,17 @@ static Status paint(const Sample *s, const Image *photo, const Tile *tile, const
     return OK;
 }
 
+/* From B, G, R in 0..255 to what the network expects. */
+static void normalise(const DetSource *s, float *input) {
+    AffineAttr rule = crop_pixels(s->pixels, s->height, s->width);
+    if (s->pixels == CROP_YOLOX_BGR) return;
+    for (int i = 0; i < s->height * s->width; i++) {
+        const float rgb[3] = {input[3 * i + 2], input[3 * i + 1], input[3 * i]};
+        for (int k = 0; k < 3; k++)
+            input[3 * i + k] = (rgb[k] * rule.scale - rule.mean[k]) / rule.deviation[k];
+    }
+}
+
 static void mirror(const Sample *s) {
     int width = s->source->width;
     for (int y = 0; y < s->source->height; y++) {
@@ -203,5 +214,6 @@ Status detsample_make(const DetSource *source, uint64_t key, int i, bool mosaic,
     if (!source->no_flip && rng_uniform(s.stream, 2) < 0.5f) mirror(&s);
     HsvShift shift = hsv_draw(key);
     if (!source->no_colour) hsv_move(&shift, input, source->height * source->width);
+    normalise(source, input);
     return OK;
 }

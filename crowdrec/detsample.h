@@ -15,6 +15,7 @@
 #ifndef CROWDREC_DETSAMPLE_H
 #define CROWDREC_DETSAMPLE_H
 
+#include "crowdrec/crop.h"
 #include "crowdrec/dataset.h"
 
 enum { DETSAMPLE_ANY = -1 };
@@ -30,11 +31,12 @@ typedef struct {
     const DetPhoto *photo;
     int photos;
     bool no_flip, no_colour;
+    CropPixels pixels; /* of YOLOX, either one */
 } DetSource;
 
-/* Fills input [height,width,3], B, G, R in 0..255, and labels [boxes,5] = class 0, centre x, centre
- * y, w, h in pixels, zeros behind the last.  All randomness comes from key; photo i of the list is
- * in it.  Fails as dataset_photo does.  Several threads may call it. */
+/* Fills input [height,width,3], numbers as `pixels` says, and labels [boxes,5] = class 0, centre x,
+ * centre y, w, h in pixels, zeros behind the last.  All randomness comes from key; photo i of the
+ * list is in it.  Fails as dataset_photo does.  Several threads may call it. */
 Status detsample_make(const DetSource *source, uint64_t key, int i, bool mosaic, float *input,
                       float *labels);
 

@@ -1,4 +1,5 @@
 #include "crowdrec/draw.h"
+#include "crowdrec/span.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -18,12 +19,6 @@ static void blend(uint8_t *pixel, const uint8_t rgb[3], double share) {
     for (int k = 0; k < 3; k++) pixel[k] = (uint8_t)(pixel[k] * (1 - share) + rgb[k] * share + 0.5);
 }
 
-/* Whole numbers within low..high, cut to 0..count-1. */
-static void span(double low, double high, int count, int *first, int *last) {
-    *first = (int)fmax(0, fmin(count, ceil(low)));
-    *last = (int)fmin(count - 1, fmax(-1, floor(high)));
-}
-
 static bool drawable(const double point[2]) {
     return fabs(point[0]) <= FARTHEST && fabs(point[1]) <= FARTHEST;
 }
@@ -32,8 +27,10 @@ void draw_line(Image *picture, const double from[2], const double to[2], const D
     if (!drawable(from) || !drawable(to)) return;
     double reach = 0.5 * pen->width + 0.5;
     int y0, y1, x0, x1;
-    span(fmin(from[1], to[1]) - reach, fmax(from[1], to[1]) + reach, picture->height, &y0, &y1);
-    span(fmin(from[0], to[0]) - reach, fmax(from[0], to[0]) + reach, picture->width, &x0, &x1);
+    span_whole(fmin(from[1], to[1]) - reach, fmax(from[1], to[1]) + reach, picture->height, &y0,
+               &y1);
+    span_whole(fmin(from[0], to[0]) - reach, fmax(from[0], to[0]) + reach, picture->width, &x0,
+               &x1);
     for (int y = y0; y <= y1; y++)
         for (int x = x0; x <= x1; x++) {
             double cover = fmin(1, reach - distance(from, to, x, y));

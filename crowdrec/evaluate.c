@@ -3,10 +3,10 @@
 #include "crowdrec/coco.h"
 #include "crowdrec/scoreboard.h"
 #include "crowdrec/reference.h"
+#include "tensor/file.h"
 #include "tensor/log.h"
 
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* What is read of the results; bodies without photos, and NULL, are not there. */
@@ -19,14 +19,9 @@ enum { ANY_SIZE = 1 << 30 }; /* pixels; of a photo whose size its file does not 
 
 /* ---- opening ---- */
 
-static bool is_folder(const char *path) {
-    struct stat s;
-    return !stat(path, &s) && S_ISDIR(s.st_mode);
-}
-
 /* Whether the folder has such a file; its path. */
 static bool has(const char *folder, const char *name, char path[4096]) {
-    return snprintf(path, 4096, "%s/%s", folder, name) < 4096 && !access(path, F_OK);
+    return file_join(folder, name, path) == OK && !access(path, F_OK);
 }
 
 static Status open_folder(const char *folder, Results *r) {
@@ -39,7 +34,7 @@ static Status open_folder(const char *folder, Results *r) {
 }
 
 static Status open_results(const char *path, Results *r) {
-    return is_folder(path) ? open_folder(path, r) : gigacrowd_read(path, &r->bodies);
+    return file_is_folder(path) ? open_folder(path, r) : gigacrowd_read(path, &r->bodies);
 }
 
 static void close_results(Results *r) {

@@ -194,6 +194,9 @@ static Status keep_tap(Run *r, const char *name) {
         return fail(ERR_USAGE, "--tap: %s has no module '%s'; the nearest name is '%s'",
                     r->spec.name, name, nearest_name(r->graph, name));
     const char *title = arena_printf(graph_arena(r->graph), "tap.%s", name);
+    for (int i = 0; i < r->count; i++)
+        if (!strcmp(r->array[i].name, title))
+            return fail(ERR_USAGE, "--tap: '%s' is named twice", name);
     (is_vector(r, name) ? keep_vector : keep_image)(r, title, t);
     return OK;
 }

@@ -9,6 +9,11 @@ static float part(uint64_t stream, uint64_t i, float range) {
     return rng_uniform(stream, 2 * i) < 0.5f ? 0 : range * rng_signed(stream, 2 * i + 1);
 }
 
+double hsv_strength(double hue, int k) {
+    double distance = fabs(fmod(hue + (3 - k) / 3.0, 1) * 6 - 3); /* 3 at the pure colour */
+    return fmin(1, fmax(0, 2 - fabs(3 - distance)));
+}
+
 HsvShift hsv_draw(uint64_t key) {
     uint64_t stream = rng_stream("hsv", key);
     return (HsvShift){part(stream, 0, 10), part(stream, 1, 30), part(stream, 2, 30)};

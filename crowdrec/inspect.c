@@ -6,6 +6,7 @@
 #include "crowdrec/weights.h"
 #include "smpl/body.h"
 #include "tensor/file.h"
+#include "tensor/reader.h"
 #include "tensor/safetensors.h"
 
 #include <string.h>
@@ -17,20 +18,30 @@ enum { FIRST_ARRAYS = 20 };
 #define LINE(out, key, ...) \
     (fprintf(out, "%-12s ", key ":"), fprintf(out, __VA_ARGS__), fputc('\n', out))
 
+/* A file's text without what would steer the terminal or look like a line of ours. */
+static const char *plain(Arena *arena, const char *text) {
+    char *out = arena_printf(arena, "%s", text);
+    for (unsigned char *c = (unsigned char *)out; *c; c++)
+        if (*c < 0x20 || *c >= 0x7f) *c = '?';
+    return out;
+}
+
 /* ---- arrays ---- */
 
 static void list_arrays(const ArrayFile *f, int all, FILE *out) {
     int shown = all || f->count <= FIRST_ARRAYS ? f->count : FIRST_ARRAYS;
     for (int i = 0; i < shown; i++) {
         const Array *a = &f->array[i];
-        fprintf(out, "  %s %s %s\n", a->name, dtype_name(a->dtype), array_shape_text(a));
+        fprintf(out, "  %s %s %s\n", plain(f->arena, a->name), dtype_name(a->dtype),
+                array_shape_text(a));
     }
     if (shown < f->count) fprintf(out, "  ... and %d more; --all lists them\n", f->count - shown);
 }
 
 static void list_meta(const ArrayFile *f, FILE *out) {
     for (int i = 0; i < f->meta_count; i++)
-        fprintf(out, "  %s = %s\n", f->meta[i].key, f->meta[i].value);
+        fprintf(out, "  %s = %s\n", plain(f->arena, f->meta[i].key),
+                plain(f->arena, f->meta[i].value));
 }
 
 /* ---- weights ---- */
@@ -77,7 +88,7 @@ static void report_net(const char *path, const NetSpec *spec, const ArrayFile *f
     if (!found.missing && weights_input(path, spec, &input)) input = "unknown";
     LINE(out, "input", "%dx%d (height x width), %s", spec->height, spec->width, input);
     const char *licence = array_meta(f, "licence");
-    LINE(out, "licence", "%s", licence ? licence : "not stated in the file");
+    LINE(out, "licence", "%s", licence ? plain(f->arena, licence) : "not stated in the file");
     params_free(params);
 }
 
@@ -140,7 +151,7 @@ static void describe_json(const json_t *root, FILE *out) {
     const json_t *first =
         json_is_object(root) ? json_object_iter_value(json_object_iter((json_t *)root)) : NULL;
     if (schema)
-        LINE(out, "kind", "%s, version %d, %zu people", schema,
+        LINE(out, "kind", "%s, version %d, %zu people", reader_quote(schema, strlen(schema)),
              (int)json_integer_value(json_object_get(root, "version")), length_of(root, "people"));
     else if (json_object_get(root, "annotations"))
         LINE(out, "kind", "COCO, %zu images, %zu annotations", length_of(root, "images"),

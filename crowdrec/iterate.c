@@ -36,7 +36,6 @@ struct Iterator {
     SecondPass second;
     Graph *update_graph;
     Plan *update;
-    IterateTerms latest;
 };
 
 int iterate_micro(const Iterator *it) { return it->micro; }
@@ -342,17 +341,10 @@ Status iterate_several(Iterator *it, const PlanHyper *hyper, int count, IterateT
     plan_history(it->whole.plan, count, history[0]);
     for (int i = 0; i < count; i++) {
         const double *v = history[i];
-        terms[i] = it->latest = (IterateTerms){v[0], v[1], v[2], v[3], v[4]};
+        terms[i] = (IterateTerms){v[0], v[1], v[2], v[3], v[4]};
     }
     return OK;
 }
-
-Status iterate_run(Iterator *it, double rate, double decay, int step) {
-    IterateTerms ignored;
-    return iterate_several(it, &(PlanHyper){rate, decay, step}, 1, &ignored);
-}
-
-IterateTerms iterate_terms(const Iterator *it) { return it->latest; }
 
 Status iterate_bodies(const Iterator *it, IterateBodies *out) {
     float *value[BODIES] = {0};

@@ -3,8 +3,7 @@
  *     Iterator *it;
  *     TRY(iterate_new(&options, &it));
  *     TRY(iterate_start(it));          // the first prediction, which the losses hold on to
- *     TRY(iterate_run(it, rate, decay, step));
- *     IterateTerms t = iterate_terms(it);
+ *     TRY(iterate_several(it, hyper, count, terms));
  *     iterate_free(it);
  *
  * Several iterations may run before the host looks at any: their rates go to the device together,
@@ -60,11 +59,7 @@ int iterate_micro(const Iterator *it); /* people per pass; all of them: one plan
 /* Predicts the people with the weights as they are and makes that the first prediction. */
 Status iterate_start(Iterator *it);
 
-/* step from 1. */
-Status iterate_run(Iterator *it, double rate, double decay, int step);
-IterateTerms iterate_terms(const Iterator *it); /* of the latest iteration */
-
-/* count iterations, at most ITERATE_ROWS; then each one's terms in order. */
+/* count iterations, at most ITERATE_ROWS, steps from 1; then each one's terms in order. */
 enum { ITERATE_ROWS = 32 };
 Status iterate_several(Iterator *it, const PlanHyper *hyper, int count, IterateTerms *terms);
 

@@ -30,6 +30,13 @@ Status jsonfile_write(const char *path, int digits, json_t *root) {
     return status;
 }
 
+void jsonfile_field(FILE *out, const char *key, double value) {
+    if (isfinite(value))
+        fprintf(out, ", \"%s\": %.9g", key, value);
+    else
+        fprintf(out, ", \"%s\": null", key);
+}
+
 json_t *jsonfile_text(const char *text) {
     json_t *json = json_string(text);
     if (json) return json;

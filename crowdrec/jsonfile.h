@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 /* A list of numbers takes about ten times the memory of its text, the worst tree fifty times. */
 enum { JSONFILE_MAX_BYTES = 512 << 20 };
@@ -26,6 +27,10 @@ enum { JSONFILE_FLOAT = 9, JSONFILE_DOUBLE = 17 };
 
 /* Takes over root, which NULL makes an ERR_MEMORY.  Atomic. */
 Status jsonfile_write(const char *path, int digits, json_t *root);
+
+/* Appends `, "key": value` with nine digits to a line that is written as text; null where the value
+ * is not finite. */
+void jsonfile_field(FILE *out, const char *key, double value);
 
 /* Text from outside; bytes of a name that is not UTF-8 become '?'. */
 json_t *jsonfile_text(const char *text);

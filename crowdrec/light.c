@@ -1,11 +1,11 @@
 #include "crowdrec/light.h"
 
+#include "crowdrec/hsv.h"
+
 void color_hue(float rgb[3], double hue, double saturation, double lightness) {
     double chroma = saturation * (1 - fabs(2 * lightness - 1));
     for (int k = 0; k < 3; k++) {
-        double distance = fabs(fmod(hue + (3 - k) / 3.0, 1) * 6 - 3); /* 3 at the pure colour */
-        double strength = fmin(1, fmax(0, 2 - fabs(3 - distance)));
-        double level = lightness + chroma * (strength - 0.5);
+        double level = lightness + chroma * (hsv_strength(hue, k) - 0.5);
         rgb[k] = (float)(level * level);
     }
 }

@@ -16,18 +16,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_SIZE = 4096 };
-
-static Status join(const char *folder, const char *name, char path[PATH_SIZE]) {
-    int length = snprintf(path, PATH_SIZE, "%s/%s", folder, name);
-    if (length >= 0 && length < PATH_SIZE) return OK;
-    return fail(ERR_USAGE, "--output: path longer than %d characters", PATH_SIZE - 1);
-}
-
 Status output_prepare(const char *folder) {
-    char path[PATH_SIZE];
+    char path[FILE_PATH];
     if (file_make_folder(folder)) return error_prefix(ERR_USAGE, "--output");
-    TRY(join(folder, ".crowdrec-XXXXXX", path));
+    TRY(file_join(folder, ".crowdrec-XXXXXX", path));
     int fd = mkstemp(path);
     if (fd < 0)
         return fail(ERR_USAGE, "--output: %s: cannot write here: %s", folder, strerror(errno));
@@ -48,14 +40,14 @@ static int mesh_number(const char *name) {
 /* Removes person_%04d.obj of people that this run does not have. */
 static Status remove_stale(const char *folder, const Crowd *crowd) {
     DIR *dir = opendir(folder);
-    char path[PATH_SIZE];
+    char path[FILE_PATH];
     Status status = OK;
     for (struct dirent *e; dir && status == OK && (e = readdir(dir));) {
         int number = mesh_number(e->d_name);
         bool ours =
             number >= 0 && number < crowd->count && crowd->person[number].flags & PERSON_HAS_BODY;
         if (number < 0 || ours) continue;
-        status = join(folder, e->d_name, path);
+        status = file_join(folder, e->d_name, path);
         if (status == OK && unlink(path))
             status = fail(ERR_INPUT, "%s: cannot remove: %s", path, strerror(errno));
     }
@@ -64,9 +56,9 @@ static Status remove_stale(const char *folder, const Crowd *crowd) {
 }
 
 static Status write_meshes(const char *parent, const Results *r) {
-    char folder[PATH_SIZE], path[PATH_SIZE], name[32];
+    char folder[FILE_PATH], path[FILE_PATH], name[32];
     const Body *body = r->body;
-    TRY(join(parent, "meshes", folder));
+    TRY(file_join(parent, "meshes", folder));
     TRY(file_make_folder(folder));
     float *vertex = malloc((size_t)body->vertices * 3 * sizeof *vertex);
     if (!vertex) return fail(ERR_MEMORY, "%s: no memory for %d vertices", folder, body->vertices);
@@ -77,7 +69,7 @@ static Status write_meshes(const char *parent, const Results *r) {
         if (!(p->flags & PERSON_HAS_BODY)) continue;
         body_pose(body, p->pose, p->betas, p->trans, vertex, NULL, NULL);
         snprintf(name, sizeof name, "person_%04d.obj", i);
-        status = join(folder, name, path);
+        status = file_join(folder, name, path);
         if (status == OK) status = mesh_write_obj(path, &mesh);
     }
     free(vertex);
@@ -88,9 +80,9 @@ static Status write_meshes(const char *parent, const Results *r) {
 
 /* Writes the picture that a renderer made, and frees it. */
 static Status write_picture(const char *folder, const char *name, Status rendered, Image *picture) {
-    char path[PATH_SIZE];
+    char path[FILE_PATH];
     TRY(rendered);
-    Status status = join(folder, name, path);
+    Status status = file_join(folder, name, path);
     if (status == OK) status = image_write_png(path, picture);
     image_free(picture);
     return status;
@@ -109,24 +101,24 @@ static Status write_pictures(const char *folder, const Results *r) {
 /* ---- all ---- */
 
 Status output_photo(const char *folder, const Results *r) {
-    char path[PATH_SIZE];
-    TRY(join(folder, "result.npz", path));
+    char path[FILE_PATH];
+    TRY(file_join(folder, "result.npz", path));
     TRY(result_write_npz(path, r->crowd));
     TRY(write_pictures(folder, r));
     if (r->body && r->meshes) TRY(write_meshes(folder, r));
-    TRY(join(folder, "result.json", path));
+    TRY(file_join(folder, "result.json", path));
     return jsonfile_write(path, JSONFILE_FLOAT, result_json(r->crowd, r->recipe, r->refined));
 }
 
 Status output_run(const char *folder, const Crowd *crowd, int count, unsigned stages) {
-    char path[PATH_SIZE];
-    TRY(join(folder, "detections.json", path));
+    char path[FILE_PATH];
+    TRY(file_join(folder, "detections.json", path));
     TRY(coco_write(path, COCO_BOXES, crowd, count));
     if (stages & OUTPUT_KEYPOINTS) {
-        TRY(join(folder, "keypoints.json", path));
+        TRY(file_join(folder, "keypoints.json", path));
         TRY(coco_write(path, COCO_KEYPOINTS, crowd, count));
     }
     if (!(stages & OUTPUT_BODIES)) return OK;
-    TRY(join(folder, "predict.json", path));
+    TRY(file_join(folder, "predict.json", path));
     return jsonfile_write(path, JSONFILE_DOUBLE, gigacrowd_json(crowd, count));
 }

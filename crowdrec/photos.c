@@ -1,4 +1,5 @@
 #include "crowdrec/photos.h"
+#include "tensor/file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -6,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 const char *photos_name(const char *path) {
     const char *slash = strrchr(path, '/');
@@ -120,8 +120,7 @@ static Status place(Photos *photos, const char *output) {
 static Status list(const char *const *paths, int count, const char *output, Photos *photos) {
     int capacity = 0;
     for (int i = 0; i < count; i++) {
-        struct stat info;
-        if (!stat(paths[i], &info) && S_ISDIR(info.st_mode))
+        if (file_is_folder(paths[i]))
             TRY(append_folder(photos, &capacity, paths[i]));
         else
             append(photos, &capacity, arena_strdup(photos->arena, paths[i]));

@@ -14,6 +14,7 @@
 #include "crowdrec/reference.h"
 #include "crowdrec/weights.h"
 #include "kernels/peak.h"
+#include "tensor/file.h"
 #include "tensor/log.h"
 
 #include <math.h>
@@ -328,9 +329,9 @@ static void on_step(const RefineStep *step, void *context) {
 static Status refine(Job *job) {
     const Pipeline *p = job->pipeline;
     const CrowdrecOptions *o = p->options;
-    char path[4096];
+    char path[FILE_PATH];
     copy_crowd(job->crowd, &job->before);
-    snprintf(path, sizeof path, "%s/log.jsonl", job->photo->folder);
+    TRY(file_join(job->photo->folder, "log.jsonl", path));
     TRY(steplog_begin(path, &job->log));
     Watch watch = {&job->log, {0}};
     RefineOptions options = {.recipe = p->recipe,
@@ -347,7 +348,8 @@ static Status refine(Job *job) {
                              .interrupted = o->interrupted,
                              .step = on_step,
                              .context = &watch};
-    progress_begin(&watch.progress, job->crowd, &options);
+    watch.progress.iterations =
+        refine_planned(&options, crowd_count(job->crowd, PERSON_HAS_BODY | PERSON_HAS_KEYPOINTS));
     Status status = refine_run(p->regressor, &job->image, job->crowd, &options, &job->report);
     log_progress_end();
     TRY(status);
@@ -502,12 +504,12 @@ static Status run_photos(const Pipeline *p, Crowd *crowd, int *done) {
 /* eval.json and the table; before and after where all photos were refined. */
 static Status write_scores(const Pipeline *p) {
     const CrowdrecOptions *o = p->options;
-    char path[4096];
+    char path[FILE_PATH];
     bool both = score_photos(p->before) == score_photos(p->after);
     Scoreboard board = {{"before", "after"}, {p->before, p->after}, 2};
     if (!both) board = (Scoreboard){{"result"}, {p->after}, 1};
     if (o->report) scoreboard_print(&board, o->report);
-    snprintf(path, sizeof path, "%s/eval.json", o->output);
+    TRY(file_join(o->output, "eval.json", path));
     return scoreboard_write(&board, path);
 }
 

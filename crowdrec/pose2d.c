@@ -2,6 +2,7 @@
 
 #include "crowdrec/cutter.h"
 #include "nets/net.h"
+#include "smpl/joints.h"
 #include "tensor/log.h"
 
 #include <math.h>
@@ -24,18 +25,6 @@ struct Pose2d {
     float (*found)[3]; /* peaks on the host */
 };
 
-/* Left and right joints of Halpe-26; COCO-17 has the first eight. */
-static const int pairs[][2] = {{1, 2},   {3, 4},   {5, 6},   {7, 8},   {9, 10}, {11, 12},
-                               {13, 14}, {15, 16}, {20, 21}, {22, 23}, {24, 25}};
-
-static int partner(int joint) {
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        if (pairs[i][0] == joint) return pairs[i][1];
-        if (pairs[i][1] == joint) return pairs[i][0];
-    }
-    return joint;
-}
-
 /* Column x of the result is column w - x of the mirror image, the first one its last. */
 static Tensor *mirrored_back(const Scope *m, Tensor *heat) {
     int w = heat->shape.w, joints = heat->shape.c;
@@ -43,7 +32,8 @@ static Tensor *mirrored_back(const Scope *m, Tensor *heat) {
     int32_t joint[CROWD_KEYPOINTS];
     int32_t *column = arena_alloc(graph_arena(m->graph), (size_t)w * sizeof *column);
     for (int x = 0; x < w; x++) column[x] = x ? w - x : w - 1;
-    for (int j = 0; j < joints; j++) joint[j] = partner(j);
+    /* Halpe-26 begins with COCO-17. */
+    for (int j = 0; j < joints; j++) joint[j] = joints_order(JOINTS_HALPE26)->joint[j].flip;
     Shape columns = {1, 1, 1, w}, all = {1, 1, 1, joints};
     heat = gather(m, heat, AXIS_W, graph_constant(m->graph, "columns", I32, columns, column));
     return gather(m, heat, AXIS_C, graph_constant(m->graph, "partners", I32, all, joint));

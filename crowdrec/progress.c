@@ -4,17 +4,6 @@
 
 #include <stdio.h>
 
-enum { GROUP = 50, ITERATIONS = 260 }; /* defaults of refine.h */
-
-void progress_begin(Progress *progress, const Crowd *crowd, const RefineOptions *options) {
-    int people = crowd_count(crowd, PERSON_HAS_BODY | PERSON_HAS_KEYPOINTS);
-    int group = options->group ? options->group : GROUP;
-    if (group < 0) group = people;
-    int groups = people ? (people + group - 1) / group : 0;
-    *progress =
-        (Progress){.iterations = groups * (options->iterations ? options->iterations : ITERATIONS)};
-}
-
 static const char *duration(double seconds, char text[16]) {
     int s = (int)(seconds + 0.5);
     if (s < 3600)

@@ -6,10 +6,8 @@
 
 typedef struct {
     int iterations; /* that all groups are expected to take */
-    int done;
+    int done;       /* 0 at first */
 } Progress;
-
-void progress_begin(Progress *progress, const Crowd *crowd, const RefineOptions *options);
 
 /* After each iteration: loss, rate, time left. */
 void progress_step(Progress *progress, const RefineStep *step);

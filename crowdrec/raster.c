@@ -1,5 +1,6 @@
 #include "crowdrec/raster.h"
 
+#include "crowdrec/span.h"
 #include "tensor/parallel.h"
 
 #include <math.h>
@@ -35,12 +36,6 @@ static double area(Point a, Point b, Point c) {
     return (b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x);
 }
 
-/* Whole numbers within low..high, cut to 0..count-1. */
-static void span(double low, double high, int count, int *first, int *last) {
-    *first = (int)fmax(0, fmin(count, ceil(low)));
-    *last = (int)fmin(count - 1, fmax(-1, floor(high)));
-}
-
 static uint8_t level(double value) { return (uint8_t)fmin(255, fmax(0, value + 0.5)); }
 
 static void put(Sample *s, float nearness, double shade, const uint8_t rgb[3]) {
@@ -55,9 +50,10 @@ static void draw_triangle(const Band *band, const RasterVertex *const v[3], cons
     double whole = area(p[0], p[1], p[2]);
     if (!isfinite(whole) || whole == 0) return;
     int x0, x1, y0, y1, width = band->width * SIDE;
-    span(fmin(p[0].x, fmin(p[1].x, p[2].x)), fmax(p[0].x, fmax(p[1].x, p[2].x)), width, &x0, &x1);
-    span(fmin(p[0].y, fmin(p[1].y, p[2].y)), fmax(p[0].y, fmax(p[1].y, p[2].y)), BAND * SIDE, &y0,
-         &y1);
+    span_whole(fmin(p[0].x, fmin(p[1].x, p[2].x)), fmax(p[0].x, fmax(p[1].x, p[2].x)), width, &x0,
+               &x1);
+    span_whole(fmin(p[0].y, fmin(p[1].y, p[2].y)), fmax(p[0].y, fmax(p[1].y, p[2].y)), BAND * SIDE,
+               &y0, &y1);
     for (int y = y0; y <= y1; y++) {
         Sample *row = band->sample + (size_t)y * width;
         for (int x = x0; x <= x1; x++) {

@@ -82,8 +82,9 @@ typedef struct {
     Schedule schedule;
     int *index; /* people that can be refined */
     int count;
-    int step;   /* of AdamW, from 1; goes on over groups that carry */
-    bool fresh; /* the first group, or one after a group that diverged: nothing to carry on from */
+    int step;        /* of AdamW, from 1; goes on over groups that carry */
+    bool fresh;      /* the first group, or one after a group that diverged: nothing to carry on */
+    const char *cut; /* why everything stopped before its end, or NULL */
     double start;
     double each; /* seconds of one iteration of this group, 0: not yet known */
 } Refiner;
@@ -97,9 +98,24 @@ static const char *stopped(const Refiner *r) {
     return NULL;
 }
 
-static int planned_iterations(const Refiner *r) {
-    if (r->o.iterations > 0) return r->o.iterations;
-    return r->fresh ? r->recipe->iterations : r->recipe->iterations_next;
+static const RefineRecipe *recipe_of(const RefineOptions *o) {
+    return o->recipe ? o->recipe : &RECIPE[0];
+}
+
+static int group_size(const RefineOptions *o, int people) {
+    return o->group < 0 ? people : o->group > 0 ? o->group : 50;
+}
+
+/* Of the first group, or one of those after it. */
+static int group_iterations(const RefineOptions *o, bool first) {
+    if (o->iterations > 0) return o->iterations;
+    return first ? recipe_of(o)->iterations : recipe_of(o)->iterations_next;
+}
+
+int refine_planned(const RefineOptions *o, int people) {
+    if (!people) return 0;
+    int groups = group_split(people, group_size(o, people), NULL, 0);
+    return group_iterations(o, true) + (groups - 1) * group_iterations(o, false);
 }
 
 static void report_step(const Refiner *r, int group, int iteration, int people, ScheduleValue v,
@@ -168,13 +184,14 @@ static Status descend(Refiner *r, Descent *d) {
     TRY(iterate_several(d->it, hyper, count, terms));
     r->each = (seconds_now() - begin) / count;
     for (int i = 0; i < count && !d->reason; i++, r->step++) take_step(r, d, value[i], &terms[i]);
-    if (!d->reason) d->reason = stopped(r);
+    if (!d->reason) d->reason = r->cut = stopped(r);
     return OK;
 }
 
 /* Runs one group; returns why it ended. */
 static Status iterate_group(Refiner *r, Iterator *it, int group, int people, const char **reason) {
-    Descent d = {.it = it, .group = group, .people = people, .total = planned_iterations(r)};
+    Descent d = {
+        .it = it, .group = group, .people = people, .total = group_iterations(&r->o, r->fresh)};
     d.cap = r->o.max_iterations > 0 ? r->o.max_iterations : 4 * d.total;
     r->each = 0;
     while (!d.reason) TRY(descend(r, &d));
@@ -232,7 +249,7 @@ static Status start_group(Refiner *r) {
     }
     r->schedule = r->recipe->schedule;
     if (r->o.rate > 0) r->schedule.rate = r->o.rate;
-    if (r->schedule.kind == SCHEDULE_COSINE) r->schedule.period = planned_iterations(r);
+    if (r->schedule.kind == SCHEDULE_COSINE) r->schedule.period = group_iterations(&r->o, r->fresh);
     r->step = 0;
     return regress_reset(r->regressor);
 }
@@ -249,30 +266,28 @@ static Status refine_group(Refiner *r, const Group *g, int group, const char **r
 }
 
 static Status refine_groups(Refiner *r, Group *groups) {
-    int size = r->o.group < 0 ? r->count : r->o.group > 0 ? r->o.group : 50;
-    int count = group_split(r->count, size, groups, r->count), diverged = 0;
+    int count = group_split(r->count, group_size(&r->o, r->count), groups, r->count), diverged = 0;
     const char *reason = "iterations";
     r->report->groups = count;
     r->fresh = true;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && !r->cut; i++) {
         TRY(refine_group(r, &groups[i], i, &reason));
         r->fresh = !strcmp(reason, "diverged");
         diverged += r->fresh;
-        if (stopped(r)) break;
+        if (!r->cut && i + 1 < count) r->cut = stopped(r);
     }
     if (diverged)
         log_info("refine: %d of %d groups diverged, their people keep their first bodies", diverged,
                  count);
-    const char *why = stopped(r);
-    r->report->reason = why ? why : diverged ? "diverged" : reason;
-    return regress_reset(r->regressor);
+    r->report->reason = r->cut ? r->cut : diverged ? "diverged" : reason;
+    return OK;
 }
 
 Status refine_run(Regressor *regressor, const Image *photo, Crowd *crowd,
                   const RefineOptions *options, RefineReport *report) {
     Refiner r = {.regressor = regressor, .crowd = crowd, .o = *options, .report = report};
     r.start = seconds_now();
-    r.recipe = options->recipe ? options->recipe : &RECIPE[0];
+    r.recipe = recipe_of(options);
     r.weights = r.recipe->weights;
     if (options->crowd > 0) r.weights.crowd = options->crowd;
     if (options->betas > 0) r.weights.betas = options->betas;
@@ -285,7 +300,11 @@ Status refine_run(Regressor *regressor, const Image *photo, Crowd *crowd,
     for (int i = 0; i < crowd->count; i++)
         if ((crowd->person[i].flags & needed) == needed) r.index[r.count++] = i;
     Status status = cutter_new(photo, params_backend(regress_params(regressor)), 0, &r.cutter);
-    if (status == OK && r.count) status = refine_groups(&r, groups);
+    if (status == OK && r.count) {
+        status = refine_groups(&r, groups);
+        Status reset = regress_reset(regressor);
+        if (status == OK) status = reset;
+    }
     cutter_free(r.cutter);
     free(r.index);
     free(groups);

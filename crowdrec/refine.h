@@ -60,6 +60,9 @@ typedef struct {
                            first bodies; "nobody to refine" */
 } RefineReport;
 
+/* Iterations over all groups of that many people, if all go as the recipe plans. */
+int refine_planned(const RefineOptions *options, int people);
+
 /* Changes pose, betas, trans, joints, flags and group of every person with a body and keypoints.
  * Starts from the weights as loaded and leaves the regressor with them.  An interrupt or the time
  * limit keeps what was reached and returns OK with the reason; fewer than one usable person is OK

@@ -1,6 +1,7 @@
 #include "crowdrec/render.h"
 
 #include "crowdrec/font.h"
+#include "crowdrec/hsv.h"
 #include "crowdrec/meshes.h"
 
 #include <math.h>
@@ -14,9 +15,7 @@ void render_color(int i, uint8_t rgb[3]) {
     double hue = fmod(0.58 + i * 0.6180339887498949, 1), light = lightness[i % 3];
     double chroma = 0.42 * (1 - fabs(2 * light - 1));
     for (int k = 0; k < 3; k++) {
-        double distance = fabs(fmod(hue + (3 - k) / 3.0, 1) * 6 - 3); /* 3 at the pure colour */
-        double strength = fmin(1, fmax(0, 2 - fabs(3 - distance)));
-        rgb[k] = (uint8_t)(255 * (light + chroma * (strength - 0.5)) + 0.5);
+        rgb[k] = (uint8_t)(255 * (light + chroma * (hsv_strength(hue, k) - 0.5)) + 0.5);
     }
 }
 

@@ -74,8 +74,12 @@ typedef struct {
     int counted;
 } Truth;
 
+bool score_counts(double visible, double height) {
+    return visible >= LEAST_VISIBLE && height > LEAST_HEIGHT;
+}
+
 static bool counts(const GigaPerson *p, const double box[4]) {
-    return p->visible >= LEAST_VISIBLE && box[3] - box[1] > LEAST_HEIGHT;
+    return score_counts(p->visible, box[3] - box[1]);
 }
 
 static Truth truth_new(const GigaPhoto *photo, const Body *body) {

@@ -40,6 +40,9 @@ typedef struct {
 
 const ScoreMetricInfo *score_metric(ScoreMetric metric);
 
+/* Who counts: visible, a share of the body; height in pixels. */
+bool score_counts(double visible, double height);
+
 /* What is known of one photo. */
 typedef struct {
     const GigaPhoto *truth;

@@ -1,6 +1,7 @@
 #include "crowdrec/steplog.h"
 
-#include <math.h>
+#include "crowdrec/jsonfile.h"
+
 #include <stdio.h>
 
 Status steplog_begin(const char *path, Steplog *log) {
@@ -10,26 +11,18 @@ Status steplog_begin(const char *path, Steplog *log) {
     return OK;
 }
 
-/* Nine digits; JSON has no infinity. */
-static void number(FILE *out, const char *key, double value) {
-    if (isfinite(value))
-        fprintf(out, ", \"%s\": %.9g", key, value);
-    else
-        fprintf(out, ", \"%s\": null", key);
-}
-
 void steplog_add(Steplog *log, const RefineStep *s) {
     FILE *out = log->file.stream;
     fprintf(out, "{\"group\": %d, \"iteration\": %d, \"people\": %d", s->group, s->iteration,
             s->people);
-    number(out, "rate", s->rate);
-    number(out, "decay", s->decay);
-    number(out, "loss", s->total);
-    number(out, "crowd", s->crowd);
-    number(out, "keypoints", s->keypoints);
-    number(out, "betas", s->betas);
-    number(out, "pose", s->pose);
-    number(out, "seconds", s->seconds);
+    jsonfile_field(out, "rate", s->rate);
+    jsonfile_field(out, "decay", s->decay);
+    jsonfile_field(out, "loss", s->total);
+    jsonfile_field(out, "crowd", s->crowd);
+    jsonfile_field(out, "keypoints", s->keypoints);
+    jsonfile_field(out, "betas", s->betas);
+    jsonfile_field(out, "pose", s->pose);
+    jsonfile_field(out, "seconds", s->seconds);
     fputs("}\n", out);
 }
 

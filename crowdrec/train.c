@@ -46,7 +46,7 @@ static Status check_ranges(const TrainOptions *o) {
         {"task", (int)o->task, 0, CROWDREC_TRAIN_DETECTOR},
         {"sets", o->sets, 0, CROWDREC_DATA_SETS},
         {"batch", o->batch, 0, 4096},
-        {"accumulate", o->accumulate, 0, 1 << 20},
+        {"accumulate", o->accumulate, 0, 65536},
         {"steps", o->steps, 0, INT_MAX},
         {"epochs", o->epochs, 0, INT_MAX},
         {"workers", o->workers, 0, 1024},
@@ -99,12 +99,10 @@ static Status identify(const char *path, NetSpec *out) {
 }
 
 Status train_spec(const TrainOptions *options, NetKind kind, const char *small, NetSpec *out) {
-    char last[4096];
+    char last[FILE_PATH];
     const char *file = options->weights;
-    if (options->resume) {
-        snprintf(last, sizeof last, "%s/last.safetensors", options->output);
-        file = last;
-    }
+    TRY(file_join(options->output, "last.safetensors", last));
+    if (options->resume) file = last;
     if (file && !rule_is(file)) {
         TRY(identify(file, out));
     } else if (file) {
@@ -133,14 +131,16 @@ typedef struct {
     TrainState state;
     int total;     /* steps; 0: as many as fit into the time */
     int every;     /* steps between validations */
-    double begun;  /* clock at the start, less what was trained before */
+    double before; /* seconds of the runs that this one goes on from */
+    double begun;  /* clock at the start */
     double waited; /* seconds for data since begun */
     double told;   /* clock of the latest line on the log */
     const char *end;
 } Run;
 
-static char *path_of(const Run *r, const char *name, char path[4096]) {
-    snprintf(path, 4096, "%s/%s", r->o.output, name);
+/* Of a file beside last.safetensors, whose path was found short enough. */
+static char *path_of(const Run *r, const char *name, char path[FILE_PATH]) {
+    snprintf(path, FILE_PATH, "%s/%s", r->o.output, name);
     return path;
 }
 
@@ -188,19 +188,20 @@ static Status fresh_start(Run *r) {
 }
 
 static Status start(Run *r) {
-    char path[4096];
-    if (!r->o.resume) return fresh_start(r);
-    TRY(trainsave_read(path_of(r, "last.safetensors", path), r->trainer, &r->state));
-    log_info("train: goes on after step %d", r->state.step);
+    char path[FILE_PATH];
+    if (r->o.resume) {
+        TRY(trainsave_read(path_of(r, "last.safetensors", path), r->trainer, &r->state));
+        log_info("train: goes on after step %d", r->state.step);
+    } else
+        TRY(fresh_start(r));
+    r->trainer->seed = r->state.seed;
+    r->before = r->state.seconds;
     return OK;
 }
 
 static Status open_trainer(Run *r) {
-    TrainerOptions o = {.batch = r->o.batch,
-                        .passes = r->o.accumulate,
-                        .ema = r->o.ema,
-                        .freeze = r->o.freeze,
-                        .seed = (uint64_t)r->o.seed};
+    TrainerOptions o = {
+        .batch = r->o.batch, .passes = r->o.accumulate, .ema = r->o.ema, .freeze = r->o.freeze};
     BackendChoice choice = {.device = r->o.device,
                             .precision = r->o.precision,
                             .deterministic = r->o.deterministic,
@@ -223,7 +224,7 @@ static Status open_loader(Run *r) {
 }
 
 static Status prepare(Run *r) {
-    char path[4096];
+    char path[FILE_PATH];
     if (r->task->samples < 1) return fail(ERR_INPUT, "the sets have no usable sample");
     TRY(file_make_folder(r->o.output));
     TRY(open_trainer(r));
@@ -240,11 +241,10 @@ static Status prepare(Run *r) {
              r->task->spec.height, r->task->spec.width, params_learned(r->trainer->params),
              r->task->samples);
     r->begun = r->told = seconds_now();
-    r->begun -= r->state.seconds;
     return OK;
 }
 
-static double seconds_of(const Run *r) { return seconds_now() - r->begun; }
+static double seconds_of(const Run *r) { return r->before + seconds_now() - r->begun; }
 
 static double share_done(const Run *r) {
     if (r->total) return (double)r->trainer->step / r->total;
@@ -271,7 +271,7 @@ static bool is_better(const TrainMetrics *m, double best) {
 }
 
 static Status write_best(Run *r, const TrainMetrics *m) {
-    char path[4096], recipe[256];
+    char path[FILE_PATH], recipe[256];
     snprintf(recipe, sizeof recipe, "crowdrec train, %d steps of %d samples%s%s", r->trainer->step,
              samples_of_step(r), m->count ? ", " : "", m->count ? m->name[0] : "");
     size_t length = strlen(recipe);
@@ -291,9 +291,8 @@ static void tell_metrics(const Run *r, const TrainMetrics *m) {
 
 /* What --resume goes on from. */
 static Status save(Run *r) {
-    char path[4096];
+    char path[FILE_PATH];
     r->state.step = r->trainer->step;
-    r->state.samples = (uint64_t)r->trainer->step * (uint64_t)samples_of_step(r);
     r->state.seconds = seconds_of(r);
     TRY(trainlog_curves(&r->log, path_of(r, "curves.svg", path)));
     return trainsave_write(path_of(r, "last.safetensors", path), r->trainer, &r->state);
@@ -339,6 +338,7 @@ static Status one_step(Run *r) {
     }
     TRY(trainer_step(r->trainer, rate, r->o.decay));
     double seconds = seconds_now() - start;
+    r->state.samples += (uint64_t)samples_of_step(r);
     r->waited += waited;
     trainlog_step(&r->log, r->trainer, rate, seconds, waited);
     trainload_progress(r->loader, share_done(r));
@@ -375,7 +375,7 @@ static Status loop(Run *r) {
 }
 
 static void report_end(const Run *r, FILE *report) {
-    double seconds = seconds_of(r) - 1e-9;
+    double seconds = seconds_now() - r->begun - 1e-9;
     if (!report) return;
     fprintf(report, "%s: %d steps, ended %s, loss %.5g, %.0f%% waiting for data", r->o.output,
             r->trainer->step, r->end, r->trainer->loss,

@@ -4,15 +4,17 @@
 #include "crowdrec/detect.h"
 #include "crowdrec/detloss.h"
 #include "crowdrec/detsample.h"
+#include "crowdrec/score.h"
 #include "crowdrec/trainset.h"
+#include "crowdrec/weights.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const double LAST_PART = 0.85; /* share of the training after which samples are plain */
 static const float LEAST_SCORE = 0.01f, NMS_IOU = 0.65f; /* of YOLOX's evaluator */
-static const double NEEDED_SEEN = 0.5, NEEDED_TALL = 40;
 
 enum { BOXES = 120, STRIDE = 32 };
 
@@ -50,6 +52,11 @@ static Status sample(void *self, const TrainDraw *draw, void *const *input) {
 
 /* ---- validation ---- */
 
+/* What the network's pixels are: as its file says, else as is usual for its kind. */
+static const char *input_of(const NetSpec *spec) {
+    return *spec->input ? spec->input : weights_colors(spec);
+}
+
 static int round_up(int size) { return (size + STRIDE - 1) / STRIDE * STRIDE; }
 
 /* A detector for photos of this size, the one before when that is the same. */
@@ -64,13 +71,13 @@ static Status fit_detector(const NetSpec *spec, Params *params, const Image *pho
                                                .iou = NMS_IOU,
                                                .height = height,
                                                .width = width,
-                                               .input = "bgr255"},
+                                               .input = input_of(spec)},
                               detector);
 }
 
 static ApKind kind_of(const DatasetPerson *p) {
     if (p->ignore) return AP_REGION;
-    bool needed = p->visible >= NEEDED_SEEN && (double)p->box[3] - p->box[1] >= NEEDED_TALL;
+    bool needed = score_counts((double)p->visible, (double)p->box[3] - p->box[1]);
     return needed ? AP_COUNTED : AP_IGNORED;
 }
 
@@ -102,8 +109,8 @@ static int add_photo(Ap *ap, const Dataset *set, const DatasetPhoto *photo, cons
     return needed;
 }
 
-static Status score_photo(Detector *d, const Image *image, const Dataset *set, int i, Ap *ap,
-                          int *needed) {
+static Status rate_photo(Detector *d, const Image *image, const Dataset *set, int i, Ap *ap,
+                         int *needed) {
     Crowd found = {.width = image->width, .height = image->height};
     Status status = detect_run(d, image, &found);
     if (status == OK) *needed += add_photo(ap, set, &set->photo[i], &found);
@@ -111,7 +118,7 @@ static Status score_photo(Detector *d, const Image *image, const Dataset *set, i
     return status;
 }
 
-static Status score_photos(const NetSpec *spec, Params *params, Dataset *set, Ap *ap, int *needed) {
+static Status rate_photos(const NetSpec *spec, Params *params, Dataset *set, Ap *ap, int *needed) {
     Detector *detector = NULL;
     int size[2] = {0, 0};
     Status status = OK;
@@ -120,7 +127,7 @@ static Status score_photos(const NetSpec *spec, Params *params, Dataset *set, Ap
         status = dataset_photo(set, i, &image);
         if (status != OK) break;
         status = fit_detector(spec, params, &image, size, &detector);
-        if (status == OK) status = score_photo(detector, &image, set, i, ap, needed);
+        if (status == OK) status = rate_photo(detector, &image, set, i, ap, needed);
         dataset_release(set, i);
     }
     detect_close(detector);
@@ -130,11 +137,11 @@ static Status score_photos(const NetSpec *spec, Params *params, Dataset *set, Ap
 Status traindetect_score(const NetSpec *spec, Params *params, Dataset *set, TrainMetrics *out) {
     Ap *ap = ap_new();
     int needed = 0;
-    Status status = score_photos(spec, params, set, ap, &needed);
+    Status status = rate_photos(spec, params, set, ap, &needed);
     if (status == OK && !needed)
         status = fail(ERR_INPUT,
-                      "validation: nobody is %.0f pixels tall and seen to half; use other photos",
-                      NEEDED_TALL);
+                      "validation: nobody is taller than 40 pixels and seen to half; use other "
+                      "photos");
     if (status == OK)
         *out = (TrainMetrics){{"ap50", "ap"}, {ap_at(ap, 0.5), ap_mean(ap)}, 2, false};
     ap_free(ap);
@@ -175,6 +182,17 @@ static void close_task(void *self) {
     free(t);
 }
 
+/* A file that does not say is judged by its first layer (detect.h); the one that is written says.
+ */
+static Status choose_pixels(const TrainOptions *o, NetSpec *spec, CropPixels *out) {
+    const char *input = input_of(spec);
+    if (o->weights && !o->resume) TRY(weights_input(o->weights, spec, &input));
+    if (!detect_pixels(input, out))
+        return fail(ERR_MODEL, "input '%s' of the detector is not bgr255 or imagenet", input);
+    snprintf(spec->input, sizeof spec->input, "%s", input);
+    return OK;
+}
+
 static Status open_parts(const TrainOptions *o, DetectTask *t) {
     TRY(train_spec(o, NET_YOLOX, "yolox_nano", &t->spec));
     if (!o->weights && !o->resume) t->spec.classes = 1;
@@ -183,6 +201,7 @@ static Status open_parts(const TrainOptions *o, DetectTask *t) {
                             .boxes = BOXES,
                             .no_flip = o->no_flip,
                             .no_colour = o->colour < 0};
+    TRY(choose_pixels(o, &t->spec, &t->source.pixels));
     TRY(trainset_open(o, usable, &t->train));
     list_photos(t);
     return trainset_open_validation(o, usable, &t->validation);

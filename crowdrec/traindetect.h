@@ -15,8 +15,8 @@
 Status traindetect_open(const TrainOptions *options, TrainTask *out);
 
 /* Average precision of boxes in whole photos at full size, at IoU 0.5 and as mean over 0.50 ..
- * 0.95, of a YOLOX as it is now.  People seen to less than half, or less than 40 pixels tall, need
- * not be found.  Truth is cut off at the photo's edges.  ERR_INPUT when nobody needs to be found.
+ * 0.95, of a YOLOX as it is now.  Who does not count (score_counts) need not be found.  Truth is
+ * cut off at the photo's edges.  ERR_INPUT when nobody needs to be found.
  */
 Status traindetect_score(const NetSpec *spec, Params *params, Dataset *set, TrainMetrics *out);
 

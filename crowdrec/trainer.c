@@ -243,7 +243,7 @@ static void start_step(Trainer *t) {
 static void write_seed(const Trainer *t) {
     const struct TrainerPlans *p = t->made;
     int pass = t->step * p->o.passes + p->passes;
-    float seed[] = {(float)(p->o.seed % SEED_LIMIT), (float)(pass % SEED_LIMIT)};
+    float seed[] = {(float)(t->seed % SEED_LIMIT), (float)(pass % SEED_LIMIT)};
     if (t->graph.seed) plan_write(p->plan, t->graph.seed, F32, seed);
 }
 

@@ -20,7 +20,6 @@ typedef struct {
     int batch, passes;
     UpdateAttr update;  /* clip is INFINITY for none */
     double ema;         /* decay of the average; <= 0: the average is the weights themselves */
-    uint64_t seed;      /* of dropout */
     const char *freeze; /* weights whose keys begin with this do not learn; NULL: all learn */
 } TrainerOptions;
 
@@ -30,6 +29,7 @@ typedef struct {
     Params *average; /* params itself without a moving average */
     TrainGraph graph;
     int step;                  /* steps done; may be set before the first one */
+    uint64_t seed;             /* of dropout; likewise */
     double loss;               /* of the step under way: mean over its passes so far */
     double term[TRAIN_TERMS];  /* likewise */
     double norm;               /* of the gradient of the latest step, before clipping */

@@ -12,14 +12,6 @@ enum { LINE = 4096 };
 
 /* ---- lines ---- */
 
-/* JSON has no infinity. */
-static void number(FILE *out, const char *key, double value) {
-    if (isfinite(value))
-        fprintf(out, ", \"%s\": %.9g", key, value);
-    else
-        fprintf(out, ", \"%s\": null", key);
-}
-
 /* The step of a line, -1 for none. */
 static int step_of(const char *line) {
     int step;
@@ -63,18 +55,19 @@ Status trainlog_close(TrainLog *log) {
 void trainlog_step(TrainLog *log, const Trainer *t, double rate, double seconds, double waited) {
     FILE *out = log->file;
     fprintf(out, "{\"step\": %d", t->step);
-    number(out, "loss", t->loss);
-    for (int i = 0; i < t->graph.terms; i++) number(out, t->graph.term_name[i], t->term[i]);
-    number(out, "norm", t->norm);
-    number(out, "rate", rate);
-    number(out, "seconds", seconds);
-    number(out, "waited", waited);
+    jsonfile_field(out, "loss", t->loss);
+    for (int i = 0; i < t->graph.terms; i++) jsonfile_field(out, t->graph.term_name[i], t->term[i]);
+    jsonfile_field(out, "norm", t->norm);
+    jsonfile_field(out, "rate", rate);
+    jsonfile_field(out, "seconds", seconds);
+    jsonfile_field(out, "waited", waited);
     fputs("}\n", out);
 }
 
 void trainlog_metrics(TrainLog *log, int step, const TrainMetrics *metrics) {
     fprintf(log->file, "{\"step\": %d, \"validation\": true", step);
-    for (int i = 0; i < metrics->count; i++) number(log->file, metrics->name[i], metrics->value[i]);
+    for (int i = 0; i < metrics->count; i++)
+        jsonfile_field(log->file, metrics->name[i], metrics->value[i]);
     fputs("}\n", log->file);
     fflush(log->file);
 }

@@ -339,10 +339,10 @@ static Status watch_photo(const MeshTask *t, Predictor *predictor, const TrainPa
         status = cutter_new(&image, &backend_cpu, 0, &cutter);
         if (status == OK)
             status = people_new(cutter, &crowd, index, n, t->spec.height, t->spec.width, &people);
+        if (status == OK) status = predict_run(predictor, &people, &found);
         cutter_free(cutter);
         dataset_release(part->set, photo);
     }
-    if (status == OK) status = predict_run(predictor, &people, &found);
     for (int i = 0; i < n && status == OK; i++)
         compare(t, &person[part->person[first + i]], found.angles + (size_t)i * CROWD_POSE,
                 found.betas + (size_t)i * CROWD_BETAS, e);

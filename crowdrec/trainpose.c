@@ -6,6 +6,7 @@
 #include "crowdrec/defaults.h"
 #include "crowdrec/metrics.h"
 #include "crowdrec/pose2d.h"
+#include "crowdrec/span.h"
 #include "crowdrec/trainset.h"
 #include "autograd/plan.h"
 #include "smpl/joints.h"
@@ -90,8 +91,9 @@ static Crop crop_of(const PoseTask *t, const View *v) {
 
 bool trainpose_target(double x, double y, double deviation, int h, int w, int joints, int j,
                       float *target) {
-    int x0 = (int)fmax(0, ceil(x - 3 * deviation)), x1 = (int)fmin(w - 1, floor(x + 3 * deviation));
-    int y0 = (int)fmax(0, ceil(y - 3 * deviation)), y1 = (int)fmin(h - 1, floor(y + 3 * deviation));
+    int x0, x1, y0, y1;
+    span_whole(x - 3 * deviation, x + 3 * deviation, w, &x0, &x1);
+    span_whole(y - 3 * deviation, y + 3 * deviation, h, &y0, &y1);
     double factor = -0.5 / (deviation * deviation);
     for (int row = y0; row <= y1; row++)
         for (int column = x0; column <= x1; column++) {

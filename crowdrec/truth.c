@@ -198,8 +198,8 @@ static Status write_npz(const Truth *t, const char *path) {
 /* ---- all of it ---- */
 
 static Status begin_file(const Truth *t, const char *name, FileWriter *out) {
-    char path[4200];
-    snprintf(path, sizeof path, "%s/%s", t->folder, name);
+    char path[FILE_PATH];
+    TRY(file_join(t->folder, name, path));
     return file_begin(path, out);
 }
 

@@ -107,7 +107,7 @@ static Way own_way(const Conv *g) { return depthwise_is(g) ? BY_DEPTHWISE : BY_L
  * many weights.  oneDNN's gradients of weights are no faster and depend on the number of threads,
  * and what it would add to a gradient takes a pass of its own. */
 static bool product_pays(const Conv *g, const Call *c, int pass) {
-    enum { PIXELS = 16, CHANNELS = 24 }; /* measured as the rule of winograd.c */
+    enum { PIXELS = 16, CHANNELS = 24 }; /* measured as the rule of winorule.c */
     if (pass == WEIGHT_PASS || (pass == INPUT_PASS && c->add[0])) return true;
     return g->n * g->h * g->w < PIXELS && (pass == FORWARD_PASS ? g->ci : g->co) >= CHANNELS;
 }
@@ -150,13 +150,25 @@ static size_t prepare_passes(ConvState *s, const Conv *g, const Call *c, const b
     return larger(bytes, onednn_bytes);
 }
 
+/* SILU's backward makes the value before the activation again. */
+static void wanted_passes(const Conv *g, const Call *c, bool backward, bool want[PASS_COUNT]) {
+    want[FORWARD_PASS] = !backward || g->act == ACT_SILU;
+    want[INPUT_PASS] = wanted(c, 0);
+    want[WEIGHT_PASS] = wanted(c, 1);
+}
+
+static Winograd winograd_of(const Conv *g) {
+    return winograd_new(g->n, g->h, g->w, g->ci, g->co, g->stride, parallel_threads());
+}
+
 /* Makes ready the passes that c asks for, each in its way. */
 static void prepare_by(Call *c, bool backward, const Way way[PASS_COUNT]) {
     Conv g = conv_of(c);
     ConvState *s = calloc(1, sizeof *s);
     CHECK(s, "out of memory");
-    s->winograd = winograd_new(g.n, g.h, g.w, g.ci, g.co, g.stride, parallel_threads());
-    bool want[PASS_COUNT] = {!backward || g.act == ACT_SILU, wanted(c, 0), wanted(c, 1)};
+    s->winograd = winograd_of(&g);
+    bool want[PASS_COUNT];
+    wanted_passes(&g, c, backward, want);
     memcpy(s->way, way, sizeof s->way);
     size_t bytes = prepare_passes(s, &g, c, want, backward ? ACT_NONE : g.act);
     c->state = s;
@@ -334,8 +346,9 @@ static Way by_measurement(const Conv *g, const Call *c, Way rule, int pass) {
 
 void KERNEL(conv_prepare)(Call *c, bool backward) {
     Conv g = conv_of(c);
-    Winograd winograd = winograd_new(g.n, g.h, g.w, g.ci, g.co, g.stride, parallel_threads());
-    bool want[PASS_COUNT] = {!backward || g.act == ACT_SILU, wanted(c, 0), wanted(c, 1)};
+    Winograd winograd = winograd_of(&g);
+    bool want[PASS_COUNT];
+    wanted_passes(&g, c, backward, want);
     Way way[PASS_COUNT];
     for (int i = 0; i < PASS_COUNT; i++) {
         way[i] = by_rule(&g, c, &winograd, i);

@@ -43,7 +43,7 @@ INLINE int conv_target(const Conv *g, int i, int k, int size) {
 
 INLINE REAL conv_activate(const Conv *g, REAL z) {
     switch (g->act) {
-    case ACT_RELU: return z > 0 ? z : 0;
+    case ACT_RELU: return z < 0 ? 0 : z; /* a NaN stays one */
     case ACT_LEAKY: return z > 0 ? z : g->slope * z;
     case ACT_SILU: return z / (1 + exp(-z));
     case ACT_NONE: break;

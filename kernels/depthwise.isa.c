@@ -46,11 +46,7 @@ VECTOR_INLINE void finish(End end, Vector *sum, int k, int count, int first, int
     if (end.r)
         for (int q = 0; q < count; q++)
             sum[q] += vector_load(end.r + at + (size_t)q * end.y_step, lanes);
-    if (end.act == ACT_SILU)
-        for (int q = 0; q < count; q++) sum[q] = vector_silu(sum[q]);
-    else if (end.act != ACT_NONE)
-        for (int q = 0; q < count; q++)
-            sum[q] = vector_select(sum[q] > 0, sum[q], sum[q] * end.slope);
+    for (int q = 0; q < count; q++) sum[q] = vector_activate(sum[q], end.act, end.slope);
     if (end.add)
         for (int q = 0; q < count; q++)
             sum[q] += vector_load(end.y + at + (size_t)q * end.y_step, lanes);
@@ -116,9 +112,7 @@ void ISA_NAME(depthwise_row)(const DepthwiseRow *row) {
     Reach all = {0, row->outputs};
     for (int t = 0; t < row->taps; t++)
         all = both(all, reach(row->tap[t].offset, row->step, row->width, row->outputs));
-    End end = {row->b,      row->r,   row->y,
-               row->y_step, row->act, row->act == ACT_LEAKY ? row->slope : 0,
-               row->add};
+    End end = {row->b, row->r, row->y, row->y_step, row->act, row->slope, row->add};
     int k = 0;
     for (; k < all.begin; k++) border(row, end, k);
     Taps taps;

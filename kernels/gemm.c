@@ -1,16 +1,5 @@
 #include "kernels/gemm.h"
 
-ISA_DECLARE(int, gemm_columns, (int n));
-ISA_DECLARE(int, gemm_panel, (void));
-ISA_DECLARE(void, gemm_pack,
-            (int n, int k, const float *b, int ldb, bool transposed, float *packed));
-ISA_DECLARE(void, gemm_packed,
-            (int m, int n, int k, const float *a, int lda, const float *packed, float *c, int ldc,
-             bool add));
-ISA_DECLARE(void, gemm_outer,
-            (int m, int n, int k, const float *a, int lda, const float *b, int ldb, float *c,
-             int ldc, bool add));
-
 int gemm_columns(int n) { return ISA_PICK(gemm_columns)(n); }
 
 int gemm_panel(void) { return ISA_PICK(gemm_panel)(); }

@@ -13,7 +13,7 @@
  * a sum over k in rising order whatever m is, so threads may share out the rows.
  *
  * The packed matrix is a row of panels of gemm_panel() columns (the last one may be narrower), each
- * [k][columns]; gemm_place says where a vector of columns begins.
+ * [k][columns]; panel_place (panel.h) says where a vector of columns begins.
  */
 #ifndef KERNELS_GEMM_H
 #define KERNELS_GEMM_H
@@ -34,5 +34,16 @@ void gemm_packed(int m, int n, int k, const float *a, int lda, const float *pack
                  int ldc, bool add);
 void gemm_outer(int m, int n, int k, const float *a, int lda, const float *b, int ldb, float *c,
                 int ldc, bool add);
+
+ISA_DECLARE(int, gemm_columns, (int n));
+ISA_DECLARE(int, gemm_panel, (void));
+ISA_DECLARE(void, gemm_pack,
+            (int n, int k, const float *b, int ldb, bool transposed, float *packed));
+ISA_DECLARE(void, gemm_packed,
+            (int m, int n, int k, const float *a, int lda, const float *packed, float *c, int ldc,
+             bool add));
+ISA_DECLARE(void, gemm_outer,
+            (int m, int n, int k, const float *a, int lda, const float *b, int ldb, float *c,
+             int ldc, bool add));
 
 #endif

@@ -3,14 +3,6 @@
 
 #include "kernels/panel.h"
 
-int ISA_NAME(gemm_columns)(int n);
-int ISA_NAME(gemm_panel)(void);
-void ISA_NAME(gemm_pack)(int n, int k, const float *b, int ldb, bool transposed, float *packed);
-void ISA_NAME(gemm_packed)(int m, int n, int k, const float *a, int lda, const float *packed,
-                           float *c, int ldc, bool add);
-void ISA_NAME(gemm_outer)(int m, int n, int k, const float *a, int lda, const float *b, int ldb,
-                          float *c, int ldc, bool add);
-
 int ISA_NAME(gemm_columns)(int n) { return panel_vectors(n) * LANES; }
 
 int ISA_NAME(gemm_panel)(void) { return TILE_VECTORS * LANES; }

@@ -1,5 +1,5 @@
 /* Rotations, cameras and boxes: each formula once, for one person or joint, with its derivative.  C
- * kernels include it as float and as double; CUDA sources define GEOM as `__device__ inline` first.
+ * kernels include it as float and as double; cuda.cuh defines GEOM for both host and device first.
  *
  *     REAL R[9], dr[3];
  *     geom_rodrigues(r, R);

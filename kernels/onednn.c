@@ -223,11 +223,12 @@ static void pass_free(Pass *p) {
 /* Bytes of workspace before `extra`. */
 static size_t pass_fixed(const Pass *p) { return p->packed_bytes + p->scratch_bytes; }
 
-/* oneDNN answers every shape, some with plain loops that are slower than ours. */
-static bool is_fast(const_dnnl_primitive_desc_t desc) {
+/* oneDNN answers every shape, some with plain loops that are slower than ours, and where it takes
+ * the conv for a product of matrices (2.6, "x64:gemm:jit") it adds another tensor wrongly. */
+static bool is_good(const_dnnl_primitive_desc_t desc, bool residual) {
     const char *name = "";
     need(dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &name), "name");
-    return !strstr(name, "ref");
+    return !strstr(name, "ref") && !(residual && strstr(name, "gemm"));
 }
 
 static dnnl_primitive_desc_t forward_desc(const ConvLayouts *l, dnnl_prop_kind_t prop,
@@ -245,7 +246,7 @@ static bool make_forward(Pass *p, const ConvLayouts *l, const Call *c, Act act) 
     dnnl_primitive_attr_t attr = attributes(false, residual ? l->y : NULL, act, a->slope);
     dnnl_primitive_desc_t desc = forward_desc(l, dnnl_forward_inference, attr);
     dnnl_primitive_attr_destroy(attr);
-    bool ok = desc && is_fast(desc);
+    bool ok = desc && is_good(desc, residual);
     if (ok) {
         pass_make(p, desc, DNNL_ARG_WEIGHTS, l->w_plain);
         pass_arg(p, DNNL_ARG_SRC, l->x);
@@ -263,7 +264,7 @@ static bool make_input_gradient(Pass *p, const ConvLayouts *l, const_dnnl_primit
     dnnl_status_t status = dnnl_convolution_backward_data_primitive_desc_create(
         &desc, the_engine(), dnnl_convolution_direct, l->x, l->w_any, l->y, l->stride, l->dilate,
         l->pad, l->pad, forward, attr);
-    bool ok = !status && is_fast(desc);
+    bool ok = !status && is_good(desc, false);
     if (ok) {
         pass_make(p, desc, DNNL_ARG_WEIGHTS, l->w_plain);
         pass_arg(p, DNNL_ARG_DIFF_SRC, l->x);
@@ -280,7 +281,7 @@ static bool make_weight_gradient(Pass *p, const ConvLayouts *l, const_dnnl_primi
     dnnl_status_t status = dnnl_convolution_backward_weights_primitive_desc_create(
         &desc, the_engine(), dnnl_convolution_direct, l->x, l->w_any, l->b, l->y, l->stride,
         l->dilate, l->pad, l->pad, forward, attr);
-    bool ok = !status && is_fast(desc);
+    bool ok = !status && is_good(desc, false);
     if (ok) {
         pass_make(p, desc, DNNL_ARG_DIFF_WEIGHTS, l->w_plain);
         pass_arg(p, DNNL_ARG_SRC, l->x);

@@ -1,10 +1,11 @@
 /* Op: what the engine knows of an operation without running it, and the Call that runs it.
  *
- * A Call is one op on one set of addresses.  Forward reads `in`, writes `out`.  Backward reads
- * `dout` and the values that ops.def says it reads, and for every i with din[i].data writes (add[i]
- * false) or adds to (add[i] true) the gradient of in[i].  dout is dead afterwards, so backward may
- * use it as scratch.  Absent tensors have data NULL and all sizes 0.  A gradient is stored as its
- * value is (Tensor.dtype).
+ * A Call is one op on one set of addresses.  Forward reads `in`, writes `out` (batchnorm also its
+ * running statistics, update the weights and moments, record its history).  Backward reads `dout`
+ * and the values that ops.def says it reads, and for every i with din[i].data writes (add[i] false)
+ * or adds to (add[i] true) the gradient of in[i].  dout is dead afterwards, so backward may use it
+ * as scratch.  Absent tensors have data NULL and all sizes 0.  A gradient is stored as its value is
+ * (Tensor.dtype).
  */
 #ifndef KERNELS_OP_H
 #define KERNELS_OP_H

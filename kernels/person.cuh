@@ -7,7 +7,7 @@
  *     __syncthreads();
  *     ... numbers -> points, gradients of points -> gradients of numbers ...
  *     __syncthreads();
- *     person_back(&b, person, &chain, &gradients, result);
+ *     person_back(&b, person, &chain, &result);
  *
  * Every thread of the block calls these.  Joints of one depth of the tree are computed side by
  * side, and a parent gathers from its children in a fixed order.

@@ -13,6 +13,8 @@
 #ifndef KERNELS_VECTOR_H
 #define KERNELS_VECTOR_H
 
+#include "kernels/attr.h"
+
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -109,6 +111,16 @@ VECTOR_INLINE Vector vector_exp(Vector x) {
 VECTOR_INLINE Vector vector_sigmoid(Vector x) { return 1 / (1 + vector_exp(-x)); }
 
 VECTOR_INLINE Vector vector_silu(Vector x) { return x / (1 + vector_exp(-x)); }
+
+VECTOR_INLINE Vector vector_activate(Vector z, Act act, float slope) {
+    switch (act) {
+    case ACT_RELU: return vector_max(z, (Vector){0});
+    case ACT_LEAKY: return vector_select(z > 0, z, slope * z);
+    case ACT_SILU: return vector_silu(z);
+    case ACT_NONE: break;
+    }
+    return z;
+}
 
 VECTOR_INLINE Vector vector_silu_slope(Vector x) {
     Vector s = vector_sigmoid(x);

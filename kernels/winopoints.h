@@ -157,16 +157,6 @@ typedef struct {
     int rows, columns; /* of the map, from there on */
 } Patch;
 
-VECTOR_INLINE Vector activate(Vector z, Act act, float slope) {
-    switch (act) {
-    case ACT_RELU: return vector_select(z > 0, z, (Vector){0});
-    case ACT_LEAKY: return vector_select(z > 0, z, slope * z);
-    case ACT_SILU: return vector_silu(z);
-    case ACT_NONE: break;
-    }
-    return z;
-}
-
 /* Row i of a whole tile; y, end->b and end->r begin at its channels. */
 VECTOR_INLINE void put_output(const Vector z[SIDE], int i, const Patch *p, const WinogradEnd *end,
                               Act act, float *y) {
@@ -175,7 +165,7 @@ VECTOR_INLINE void put_output(const Vector z[SIDE], int i, const Patch *p, const
     for (int j = 0; j < SIDE; j++, place += p->pixel) {
         Vector sum = z[j] + b;
         if (end->r) sum += *(const VectorPlace *)(end->r + place);
-        *(VectorPlace *)(y + place) = activate(sum, act, end->slope);
+        *(VectorPlace *)(y + place) = vector_activate(sum, act, end->slope);
     }
 }
 
@@ -191,7 +181,7 @@ static inline void put_edge(TileSums sums, const Patch *p, int lanes, const Wino
             size_t place = p->place + (size_t)i * p->row + (size_t)j * p->pixel;
             Vector z = *(const VectorPlace *)sums[i][j] + b;
             if (end->r) z += vector_load(end->r + place, lanes);
-            vector_store(y + place, activate(z, end->act, end->slope), lanes);
+            vector_store(y + place, vector_activate(z, end->act, end->slope), lanes);
         }
 }
 

@@ -1,7 +1,7 @@
 /* Poser: many bodies posed fast and without a graph.
  *
  *     Poser *poser = poser_new(body);
- *     poser_run(poser, pose, betas, trans, vertices);       // [v,3]; any thread
+ *     poser_run(poser, pose, betas, trans, vertices, joints);   // [v,3]; any thread
  *     poser_free(poser);                                    // before the body
  *
  * Does what body_pose does, in single precision and over the numbers that are not zero: a vertex

@@ -257,7 +257,7 @@ Status file_write(const char *path, const void *data, size_t size) {
     return file_commit(&w);
 }
 
-static bool is_folder(const char *path) {
+bool file_is_folder(const char *path) {
     struct stat info;
     return !stat(path, &info) && S_ISDIR(info.st_mode);
 }
@@ -270,10 +270,16 @@ Status file_make_folder(const char *path) {
         if (i < length && path[i] != '/') continue;
         memcpy(part, path, i);
         part[i] = 0;
-        if (mkdir(part, 0777) && !is_folder(part))
+        if (mkdir(part, 0777) && !file_is_folder(part))
             return fail(ERR_INPUT, "%s: cannot make the folder: %s", part, strerror(errno));
     }
     return OK;
+}
+
+Status file_join(const char *folder, const char *name, char path[FILE_PATH]) {
+    int length = snprintf(path, FILE_PATH, "%s/%s", folder, name);
+    if (length >= 0 && length < FILE_PATH) return OK;
+    return fail(ERR_USAGE, "%.60s: path longer than %d characters", folder, FILE_PATH - 1);
 }
 
 Status file_write_npy(const char *path, const Array *a) { return npy_write(path, a); }

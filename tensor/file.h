@@ -51,6 +51,11 @@ Status file_commit(FileWriter *w);
 void file_abandon(FileWriter *w);
 
 Status file_make_folder(const char *path); /* with its parents; an existing folder is fine */
+bool file_is_folder(const char *path);
+
+/* "folder/name"; ERR_USAGE when it is too long. */
+enum { FILE_PATH = 4096 };
+Status file_join(const char *folder, const char *name, char path[FILE_PATH]);
 
 /* Arrays under their names, which are unique in npz and safetensors.  Metadata is kept by
  * safetensors alone, bf16 too; a text array is written as the U8 array that it is in memory. */

@@ -238,6 +238,11 @@ static void test_bad_usage(void **state) {
         {2, "forward yolox_nano --rule 1 --input rule:-1:1,3,64,64 -o @/out.npz", "--input"},
         {2, "forward yolox_nano --rule 1 --input rule:1:1,3,64,64 --tap backbone.x -o @/out.npz",
          "no module 'backbone.x'"},
+        {2,
+         "forward yolox_nano --rule 1 --input rule:1:1,3,64,64 --tap backbone.backbone.dark3 "
+         "--tap backbone.backbone.dark3 "
+         "-o @/out.npz",
+         "named twice"},
         {2, "forward yolox_nano --rule 1 --input rule:1:1,3,64,64 --backend gpu -o @/out.npz",
          "--backend"},
         {5, "forward yolox_nano --rule 1 --input rule:1:1,3,64,64 --backend cuda:999 -o @/out.npz",
@@ -641,6 +646,13 @@ static void test_default_networks(void **state) {
                     out, world);
     assert_non_null(strstr(p->out, "people 0"));
     assert_non_null(strstr(p->err, "people dropped (--pose-nms 0, --pose-conf 0.5)"));
+    /* Options about 2D poses are for the first step alone. */
+    p = process_run(
+        "eval --ablation %s -o %s --conf 0.001 --decode quarter --flip off --iterations "
+        "0,1 --detector-size 64x64",
+        world, in_folder("settings"));
+    if (p->status) fail_msg("ablation: %s", p->err);
+    assert_true(has(in_folder("settings"), "conf-0.001/iterations-1/eval.json"));
     setenv("CROWDREC_MODELS", in_folder("."), 1);
     p = process_run("detect %s/images -o %s", world, out);
     assert_int_equal(p->status, 2);
@@ -877,9 +889,12 @@ static void test_forward_cliff(void **state) {
 static void test_forward_files(void **state) {
     (void)state;
     const char *input = in_folder("input.npy"), *weights = in_folder("w.safetensors");
+    const char *steers = in_folder("steers.safetensors");
     const char *a = in_folder("a.npz"), *b = in_folder("b.npz");
     assert_int_equal(process_run("convert rule:yolox_nano:3 %s --licence MIT", weights)->status, 0);
     assert_non_null(strstr(process_run("inspect %s", weights)->out, "MIT"));
+    process_run("convert rule:yolox_nano:3 %s --licence x\033[1m\nkind:y", steers);
+    assert_non_null(strstr(process_run("inspect %s", steers)->out, "x?[1m?kind:y"));
     assert_int_equal(
         process_run("forward yolox_nano --weights %s --input rule:5:1,3,64,32 -o %s", weights, a)
             ->status,

@@ -286,6 +286,27 @@ static void test_wrong_photo(void **state) {
     coco_close(coco);
 }
 
+/* Names are compared without their folders. */
+static void test_two_of_one_name(void **state) {
+    (void)state;
+    static const char text[] = FILE_OF("{\"id\": 1, \"file_name\": \"a/x.jpg\"}, "
+                                       "{\"id\": 2, \"file_name\": \"b/x.jpg\"}, "
+                                       "{\"id\": 3, \"file_name\": \"b/y.jpg\"}",
+                                       "{\"image_id\": 1, \"bbox\": [1, 2, 3, 4]}, "
+                                       "{\"image_id\": 3, \"bbox\": [5, 6, 7, 8]}");
+    Coco *coco;
+    assert_int_equal(coco_open(write_text("t.json", text, sizeof text - 1), COCO_BOXES, &coco), OK);
+    Crowd crowd = empty_crowd("b/x.jpg");
+    assert_int_equal(coco_people(coco, false, &crowd), ERR_INPUT);
+    assert_non_null(strstr(error_reason(), "several images named 'x.jpg'"));
+    crowd_free(&crowd);
+    crowd = empty_crowd("b/y.jpg");
+    assert_int_equal(coco_people(coco, false, &crowd), OK);
+    assert_true(only_person(&crowd).box[0] == 5);
+    crowd_free(&crowd);
+    coco_close(coco);
+}
+
 /* Every beginning of a file is refused; with bytes changed it is refused or read, never more. */
 static void test_damaged(void **state) {
     (void)state;
@@ -357,6 +378,7 @@ int main(void) {
         cmocka_unit_test(test_refused_depth),
         cmocka_unit_test(test_negative_confidence),
         cmocka_unit_test(test_wrong_photo),
+        cmocka_unit_test(test_two_of_one_name),
         cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_large),
         cmocka_unit_test(test_absent),

@@ -148,6 +148,43 @@ static void folds_run_together(void **state) {
     assert_int_equal(convs, 7 + 6); /* the first one has no gradient of its input */
 }
 
+/* The gradient of the loss for the weights of a conv with its norm that stand in the graph twice.
+ */
+static void twice_gradient(const Backend *backend, double *gradient) {
+    Params *params = params_new(backend);
+    Graph *graph = graph_new();
+    Scope m = {.graph = graph, .params = params};
+    Tensor *x = graph_input(graph, "x", F32, (Shape){1, 4, 4, 3});
+    Tensor *y = relu(&m, conv(&m, "a", x, .out = 3, .k = 3, .norm = "bn"));
+    Tensor *loss = sum(&m, square(&m, conv(&m, "a", y, .out = 3, .k = 3, .norm = "bn")), AXES_ALL);
+    Plan *plan;
+    assert_int_equal(params_alloc(params), OK);
+    support_params(params);
+    if (plan_new(graph, backend, &(PlanOptions){.loss = loss}, &plan) != OK)
+        fail_msg("%s", error_reason());
+    double values[4 * 4 * 3];
+    for (int i = 0; i < 4 * 4 * 3; i++) values[i] = rng_signed(rng_stream("x", 2), (uint64_t)i);
+    plan_write(plan, x, F64, values);
+    plan_run(plan);
+    params_get_gradient(params, params_find(params, "a.weight"), gradient);
+    plan_free(plan);
+    params_free(params);
+    graph_free(graph);
+}
+
+/* Their two folds add to one gradient and must not run together. */
+static void shared_weights_keep_their_gradient(void **state) {
+    (void)state;
+    enum { WEIGHTS = 3 * 3 * 3 * 3 };
+    double got[WEIGHTS], want[WEIGHTS], norm = 0;
+    Backend b = device(0, false);
+    twice_gradient(&backend_ref, want);
+    twice_gradient(&b, got);
+    for (int i = 0; i < WEIGHTS; i++) norm = fmax(norm, fabs(want[i]));
+    assert_true(norm > 0);
+    support_close64("gradient", got, want, WEIGHTS, 1e-5 * norm);
+}
+
 static void halves_follow_the_cpu(void **state) {
     (void)state;
     Backend whole = device(2, false);
@@ -170,6 +207,7 @@ static void kernels_were_launched(void **state) {
 
 int main(int argc, char **argv) {
     static const struct CMUnitTest plans[] = {cmocka_unit_test(folds_run_together),
+                                              cmocka_unit_test(shared_weights_keep_their_gradient),
                                               cmocka_unit_test(halves_follow_the_cpu)};
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     int failed = cmocka_run_group_tests(plans, NULL, NULL);

@@ -122,6 +122,25 @@ static void unary_keeps_nan(void **state) {
         }
 }
 
+/* So that a weight which is not finite cannot hide behind the activation. */
+static void conv_keeps_nan(void **state) {
+    (void)state;
+    static const Shape weights[] = {{2, 1, 1, 2}, {2, 3, 3, 2}, {2, 3, 3, 1}};
+    const double x[2 * 9] = {0}, w[2 * 9 * 2] = {0}, b[] = {NAN, -1};
+    for (Act act = ACT_NONE; act <= ACT_LEAKY; act++)
+        for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) {
+            ConvAttr attr = {.stride = 1, .pad = weights[i].h / 2, .dilation = 1, .act = act};
+            attr.groups = 2 / weights[i].c, attr.slope = 0.1f;
+            OpRun r = oprun_make(&backend_ref, OP_conv, &attr);
+            oprun_input(&r, 0, (Shape){1, 3, 3, 2}, x);
+            oprun_input(&r, 1, weights[i], w);
+            oprun_input(&r, 2, (Shape){1, 1, 1, 2}, b);
+            const double *y = oprun_forward(&r, 0);
+            assert_true(isnan(y[0]) && isfinite(y[1]));
+            oprun_free(&r);
+        }
+}
+
 static void binary(void **state) {
     (void)state;
     static const double row[] = {1, 2, 4}, column[] = {8, 16};
@@ -353,11 +372,17 @@ static void update(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(moves),  cmocka_unit_test(unary),
-        cmocka_unit_test(binary), cmocka_unit_test(unary_keeps_nan),
-        cmocka_unit_test(reduce), cmocka_unit_test(sums_are_accurate),
-        cmocka_unit_test(loss),   cmocka_unit_test(boxdecode),
-        cmocka_unit_test(nms),    cmocka_unit_test(affine),
+        cmocka_unit_test(moves),
+        cmocka_unit_test(unary),
+        cmocka_unit_test(binary),
+        cmocka_unit_test(unary_keeps_nan),
+        cmocka_unit_test(conv_keeps_nan),
+        cmocka_unit_test(reduce),
+        cmocka_unit_test(sums_are_accurate),
+        cmocka_unit_test(loss),
+        cmocka_unit_test(boxdecode),
+        cmocka_unit_test(nms),
+        cmocka_unit_test(affine),
         cmocka_unit_test(update),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,6 +152,19 @@ static void test_decode_fit(void **state) {
     free(heat.values);
 }
 
+/* Nothing is written for joints that are far away, however far. */
+static void test_far_targets(void **state) {
+    (void)state;
+    enum { H = 6, W = 5 };
+    static const double far[] = {-1e300, -1e10, -5, 20, 3e9, 1e300};
+    float target[H * W] = {0}, nothing[H * W] = {0};
+    for (size_t i = 0; i < sizeof far / sizeof *far; i++) {
+        assert_false(trainpose_target(far[i], 3, 1, H, W, 1, 0, target));
+        assert_false(trainpose_target(2, far[i], 1, H, W, 1, 0, target));
+    }
+    assert_memory_equal(target, nothing, sizeof target);
+}
+
 static void check_merge(const char *wanted, int joints) {
     ArrayFile arrays = support_arrays("fixtures/pose_decode/decode.npz");
     Heat a = heat_load(&arrays, "flip.a", joints), b = heat_load(&arrays, "flip.b", joints);
@@ -284,10 +297,10 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_decode),     cmocka_unit_test(test_decode_fit),
-        cmocka_unit_test(test_merge_flip), cmocka_unit_test(test_decode_no_peak),
-        cmocka_unit_test(test_run),        cmocka_unit_test(test_run_coco),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_decode),         cmocka_unit_test(test_decode_fit),
+        cmocka_unit_test(test_far_targets),    cmocka_unit_test(test_merge_flip),
+        cmocka_unit_test(test_decode_no_peak), cmocka_unit_test(test_run),
+        cmocka_unit_test(test_run_coco),       cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

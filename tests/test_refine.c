@@ -128,6 +128,12 @@ static Iterator *iterator_of(const World *w, const People *people, int micro) {
     return it;
 }
 
+static IterateTerms step_of(Iterator *it, double rate, double decay, int step) {
+    IterateTerms terms;
+    assert_int_equal(iterate_several(it, &(PlanHyper){rate, decay, step}, 1, &terms), OK);
+    return terms;
+}
+
 static double number(const json_t *object, const char *key) {
     const json_t *value = json_object_get(object, key);
     if (!json_is_number(value)) fail_msg("no number '%s'", key);
@@ -225,8 +231,7 @@ static void check_run(World *w, const World *start, const json_t *root, const Ru
     for (size_t t = 0; t < json_array_size(passes); t++) {
         const json_t *pass = json_array_get(passes, t);
         ScheduleValue v = schedule_at(&s, (int)t);
-        assert_int_equal(iterate_run(it, v.rate, v.decay, (int)t + 1), OK);
-        IterateTerms terms = iterate_terms(it);
+        IterateTerms terms = step_of(it, v.rate, v.decay, (int)t + 1);
         double want = number(pass, "total");
         print_message("%s pass %zu: total %.9g, off by %.2g relative\n", run->name, t, terms.total,
                       fabs(terms.total - want) / want);
@@ -270,8 +275,7 @@ static void groups_carry_on(void **state) {
         Iterator *it = iterator_of(&w, &people, 0);
         for (int t = 0; t < each; t++) {
             ScheduleValue v = schedule_at(&s, t);
-            assert_int_equal(iterate_run(it, v.rate, v.decay, ++step), OK);
-            IterateTerms terms = iterate_terms(it);
+            IterateTerms terms = step_of(it, v.rate, v.decay, ++step);
             check_pass(json_array_get(passes, g * (size_t)each + (size_t)t), v, &terms, 3e-5);
         }
         decay = schedule_at(&s, each).decay;
@@ -294,9 +298,8 @@ static void two_passes_are_exact(void **state) {
         params_reset(w.params);
         Iterator *it = iterator_of(&w, &w.people, k ? 2 : w.people.count);
         assert_int_equal(iterate_micro(it), k ? 2 : w.people.count);
-        assert_int_equal(iterate_run(it, 1e-6, 0.01, 1), OK);
-        assert_int_equal(iterate_run(it, 1e-6, 0.01, 2), OK);
-        total[k] = iterate_terms(it).total;
+        step_of(it, 1e-6, 0.01, 1);
+        total[k] = step_of(it, 1e-6, 0.01, 2).total;
         gradient[k] = malloc(n * sizeof *gradient[k]);
         params_get_gradient(w.params, i, gradient[k]);
         iterate_free(it);
@@ -313,9 +316,10 @@ static void two_passes_are_exact(void **state) {
 /* --- memory that is refused --- */
 
 static size_t largest_alloc, refused_alloc; /* bytes; 0: none */
+static bool refuse_all;
 
 static void *scarce_alloc(size_t bytes) {
-    if (bytes == refused_alloc) return NULL;
+    if (refuse_all || bytes == refused_alloc) return NULL;
     if (bytes > largest_alloc) largest_alloc = bytes;
     return backend_cpu.alloc(bytes);
 }
@@ -339,8 +343,7 @@ static void refused_memory_makes_smaller_passes(void **state) {
     refused_alloc = largest_alloc;
     it = iterator_of(&w, &two, 0);
     assert_int_equal(iterate_micro(it), 1);
-    assert_int_equal(iterate_run(it, 1e-6, 0.01, 1), OK);
-    assert_true(isfinite(iterate_terms(it).total));
+    assert_true(isfinite(step_of(it, 1e-6, 0.01, 1).total));
     iterate_free(it);
     refused_alloc = 0;
     people_free(&two);
@@ -432,6 +435,49 @@ static void running_ahead_changes_nothing(void **state) {
     regress_close(regressor);
 }
 
+static void refuse_from_now_on(const RefineStep *step, void *context) {
+    (void)step, (void)context;
+    refuse_all = true;
+}
+
+/* The first group changes the weights, the second gets no memory: the next photo must not notice.
+ */
+static void failure_leaves_the_loaded_weights(void **state) {
+    (void)state;
+    Backend scarce = backend_cpu;
+    scarce.alloc = scarce_alloc;
+    RegressOptions with = {.backend = &scarce, .mesh = "rule:cliff_res50:1"};
+    with.body = support_fixture("fixtures_body/smpl/body_stored.npz");
+    Regressor *regressor;
+    Image photo;
+    Crowd crowd[2] = {two_people(), two_people()};
+    RefineReport report;
+    RefineOptions o = {.rate = 1e-3, .iterations = 1, .group = 1, .step = refuse_from_now_on};
+    if (regress_open(&with, &regressor) != OK || image_new(320, 240, &photo) != OK ||
+        regress_run(regressor, &photo, &crowd[0]) != OK)
+        fail_msg("%s", error_reason());
+    Person first = crowd[0].person[0];
+    assert_int_equal(refine_run(regressor, &photo, &crowd[0], &o, &report), ERR_MEMORY);
+    assert_int_equal(report.iterations, 1);
+    refuse_all = false;
+    assert_int_equal(regress_run(regressor, &photo, &crowd[1]), OK);
+    assert_memory_equal(crowd[1].person[0].pose, first.pose, sizeof first.pose);
+    assert_memory_equal(crowd[1].person[0].trans, first.trans, sizeof first.trans);
+    for (int i = 0; i < 2; i++) crowd_free(&crowd[i]);
+    image_free(&photo);
+    regress_close(regressor);
+}
+
+static void plans_all_groups(void **state) {
+    (void)state;
+    const RefineOptions paper = {0}, released = {.recipe = refine_recipe("released")};
+    assert_int_equal(refine_planned(&paper, 0), 0);
+    assert_int_equal(refine_planned(&paper, 51), 2 * 260);
+    assert_int_equal(refine_planned(&released, 120), 260 + 2 * 100);
+    assert_int_equal(refine_planned(&(RefineOptions){.group = -1}, 120), 260);
+    assert_int_equal(refine_planned(&(RefineOptions){.group = 7, .iterations = 3}, 15), 9);
+}
+
 /* Somebody's keypoints are out of all range; the next group starts afresh, even where weights carry
  * on. */
 static void one_group_diverges_alone(void **state) {
@@ -490,6 +536,8 @@ int main(void) {
         cmocka_unit_test(two_passes_are_exact),
         cmocka_unit_test(refused_memory_makes_smaller_passes),
         cmocka_unit_test(running_ahead_changes_nothing),
+        cmocka_unit_test(failure_leaves_the_loaded_weights),
+        cmocka_unit_test(plans_all_groups),
         cmocka_unit_test(one_group_diverges_alone),
         cmocka_unit_test(weights_can_be_told),
     };

@@ -125,7 +125,7 @@ static void test_labels_fit(void **state) {
     (void)state;
     Dataset *d = open_set(write_set("fit", MADE, MADES));
     DetPhoto photo[MADES] = {{d, 0}, {d, 1}};
-    DetSource source = {SIZE, SIZE, BOXES, photo, MADES, false, true};
+    DetSource source = {SIZE, SIZE, BOXES, photo, MADES, false, true, CROP_YOLOX_BGR};
     int labelled = 0, mirrored = 0;
     for (uint64_t key = 0; key < 60; key++) {
         make(&source, key, (int)(key % MADES), false);
@@ -151,7 +151,7 @@ static void test_mosaic(void **state) {
     (void)state;
     Dataset *d = open_set(write_set("mosaic", MADE, MADES));
     DetPhoto photo[MADES] = {{d, 0}, {d, 1}};
-    DetSource source = {SIZE, SIZE, BOXES, photo, MADES, false, true};
+    DetSource source = {SIZE, SIZE, BOXES, photo, MADES, false, true, CROP_YOLOX_BGR};
     static float again[SIZE * SIZE * 3];
     int most = 0;
     for (uint64_t key = 0; key < 20; key++) {
@@ -170,13 +170,34 @@ static void test_mosaic(void **state) {
     dataset_close(d);
 }
 
+/* The same sample in the other convention: R, G, B by ImageNet's mean and deviation. */
+static void test_imagenet_pixels(void **state) {
+    (void)state;
+    static const float mean[] = {0.485f, 0.456f, 0.406f}, deviation[] = {0.229f, 0.224f, 0.225f};
+    static float bgr[SIZE * SIZE * 3];
+    Dataset *d = open_set(write_set("imagenet", MADE, MADES));
+    DetPhoto photo[MADES] = {{d, 0}, {d, 1}};
+    DetSource source = {SIZE, SIZE, BOXES, photo, MADES, false, false, CROP_YOLOX_BGR};
+    make(&source, 5, 0, true);
+    memcpy(bgr, input, sizeof bgr);
+    source.pixels = CROP_YOLOX_IMAGENET;
+    make(&source, 5, 0, true);
+    for (int i = 0; i < SIZE * SIZE * 3; i++) {
+        int k = i % 3;
+        float back = 255 * (input[i] * deviation[k] + mean[k]);
+        if (!(fabsf(back - bgr[i - k + 2 - k]) <= 1e-3f))
+            fail_msg("number %d: %g, not %g", i, (double)back, (double)bgr[i - k + 2 - k]);
+    }
+    dataset_close(d);
+}
+
 /* Hidden, too small, and a crowd region: nobody is labelled. */
 static void test_unlabelled(void **state) {
     (void)state;
     static const Made made = {100, 100, 2, {{10, 10, 40, 90}, {60, 60, 63, 65}}, {0.2, 1}};
     Dataset *d = open_set(write_set("hidden", &made, 1));
     DetPhoto photo = {d, 0};
-    DetSource source = {SIZE, SIZE, BOXES, &photo, 1, false, false};
+    DetSource source = {SIZE, SIZE, BOXES, &photo, 1, false, false, CROP_YOLOX_BGR};
     for (uint64_t key = 0; key < 20; key++) {
         make(&source, key, 0, false);
         assert_true(labels[3] == 0);
@@ -289,6 +310,11 @@ static void test_epoch(void **state) {
     assert_int_equal(task.samples, 3 * MADES + MADES / 2);
     assert_int_equal(task.spec.classes, 1);
     assert_null(task.validate);
+    assert_string_equal(task.spec.input, "bgr255");
+    task.close(task.self);
+    o.net = "bytetrack_x";
+    if (traindetect_open(&o, &task)) fail_msg("%s", error_reason());
+    assert_string_equal(task.spec.input, "imagenet");
     task.close(task.self);
     o.net = "hrnet_pose_w32";
     assert_int_equal(traindetect_open(&o, &task), ERR_USAGE);
@@ -342,10 +368,11 @@ static void test_learns(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_colours), cmocka_unit_test(test_labels_fit),
-        cmocka_unit_test(test_mosaic),  cmocka_unit_test(test_unlabelled),
-        cmocka_unit_test(test_score),   cmocka_unit_test(test_score_refused),
-        cmocka_unit_test(test_epoch),   cmocka_unit_test(test_learns),
+        cmocka_unit_test(test_colours),       cmocka_unit_test(test_labels_fit),
+        cmocka_unit_test(test_mosaic),        cmocka_unit_test(test_imagenet_pixels),
+        cmocka_unit_test(test_unlabelled),    cmocka_unit_test(test_score),
+        cmocka_unit_test(test_score_refused), cmocka_unit_test(test_epoch),
+        cmocka_unit_test(test_learns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -242,7 +242,7 @@ static const Option option[] = {
      "mesh: J_regressor_halpe.npy, 26 rows."},
     {"--mean", 0, TEXT, "FILE", AT(train.mean), 0, 0, NULL, COMMAND_TRAIN,
      "mesh: npz with init_pose, init_shape and init_cam.  Default: the mean over the sets."},
-    {"--batch", 0, INTEGER, "N", AT(train.batch), 1, 65536, NULL, COMMAND_TRAIN,
+    {"--batch", 0, INTEGER, "N", AT(train.batch), 1, 4096, NULL, COMMAND_TRAIN,
      "Samples of one pass.  Default: 32, detector 8."},
     {"--accumulate", 0, INTEGER, "N", AT(train.accumulate), 1, 65536, NULL, COMMAND_TRAIN,
      "Passes whose gradients make one step.  Default: 1."},
