@@ -102,7 +102,9 @@ static Plan *plan_make(Graph *g, const Backend *backend, const PlanOptions *opti
 }
 
 static Status no_memory(const Plan *plan, size_t limit) {
-    return fail(ERR_MEMORY, "the plan needs %.1f MiB, %s has %.1f MiB; use fewer people at a time",
+    return fail(ERR_MEMORY,
+                "the plan needs %.1f MiB, %s has %.1f MiB; use a smaller batch or input, or fewer "
+                "people at a time",
                 (double)plan->slots.bytes / 0x1p20, plan->backend->name, (double)limit / 0x1p20);
 }
 

@@ -39,11 +39,10 @@ static Status from_arrays(const char *path, double *matrix) {
 }
 
 static bool looks_like_json(const char *path) {
-    FILE *f = fopen(path, "rb");
-    int c = ' ';
-    while (f && (c == ' ' || c == '\n' || c == '\r' || c == '\t')) c = fgetc(f);
-    if (f) fclose(f);
-    return c == '[' || c == '{';
+    char head[512];
+    size_t size = file_head(path, head, sizeof head), at = 0;
+    while (at < size && memchr(" \t\r\n", head[at], 4)) at++;
+    return at < size && (head[at] == '[' || head[at] == '{');
 }
 
 static Status check_matrix(const char *path, const double *k) {

@@ -100,8 +100,14 @@ Status convert_file(const char *in, const char *out, const CrowdrecConvert *opti
     ArrayFile source = {0};
     if (!rule_is(in)) TRY(file_load(in, &source));
     bool body = array_find(&source, "v_template") && array_find(&source, "shapedirs");
-    Status status = body ? convert_body(in, out, &source, report)
-                         : convert_weights(in, out, o, &source, report);
+    Status status = OK;
+    if (body && (o->half || o->input || o->input_size[0]))
+        status = fail(ERR_USAGE,
+                      "%s: a body, for which --half, --input and --input-size say nothing", in);
+    else if (body)
+        status = convert_body(in, out, &source, report);
+    else
+        status = convert_weights(in, out, o, &source, report);
     array_file_free(&source);
     return status;
 }

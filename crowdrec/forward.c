@@ -287,8 +287,11 @@ static Status read_outputs(Run *r) {
 
 static Status run(Run *r, FILE *report) {
     const CrowdrecForward *o = r->options;
-    if (!o->net || !o->input || !o->output)
-        return fail(ERR_USAGE, "expected a network, --input and --output");
+    const char *missing = !o->net      ? "a network"
+                          : !o->input  ? "--input"
+                          : !o->output ? "--output"
+                                       : NULL;
+    if (missing) return fail(ERR_USAGE, "forward: %s is missing", missing);
     BackendChoice choice = {
         .device = o->backend ? o->backend : "cpu", .precision = o->precision, .tune = o->tune};
     Status status = backend_open(&choice, &r->backend);

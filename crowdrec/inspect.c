@@ -194,9 +194,7 @@ static bool is_tga(const char *path) {
 
 Status inspect_file(const char *path, int all, FILE *report) {
     uint8_t head[64];
-    FILE *f = fopen(path, "rb");
-    size_t size = f ? fread(head, 1, sizeof head, f) : 0, at = 0;
-    if (f) fclose(f);
+    size_t size = file_head(path, head, sizeof head), at = 0;
     /* Before photos and JSON, since its length may begin like any of them. */
     if (safetensors_is((Span){head, size})) return report_arrays(path, all, report);
     while (at < size && memchr(" \t\r\n", head[at], 4)) at++;

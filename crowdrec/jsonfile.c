@@ -37,6 +37,14 @@ void jsonfile_field(FILE *out, const char *key, double value) {
         fprintf(out, ", \"%s\": null", key);
 }
 
+bool jsonfile_is_plain(const char *text) {
+    json_t *json = json_string(text);
+    json_decref(json);
+    for (const char *c = text; *c && json; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) return false;
+    return json != NULL;
+}
+
 json_t *jsonfile_text(const char *text) {
     json_t *json = json_string(text);
     if (json) return json;

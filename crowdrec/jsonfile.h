@@ -32,6 +32,10 @@ Status jsonfile_write(const char *path, int digits, json_t *root);
  * is not finite. */
 void jsonfile_field(FILE *out, const char *key, double value);
 
+/* Whether a text is UTF-8 without control characters, so that a file's or a line's reader finds it
+ * as it was. */
+bool jsonfile_is_plain(const char *text);
+
 /* Text from outside; bytes of a name that is not UTF-8 become '?'. */
 json_t *jsonfile_text(const char *text);
 

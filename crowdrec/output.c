@@ -16,6 +16,10 @@
 #include <string.h>
 #include <unistd.h>
 
+const char *const output_names[] = {"detections.json", "keypoints.json", "predict.json",
+                                    "eval.json", NULL};
+const char *const output_pictures[] = {"overlay.png", "side.png", NULL};
+
 Status output_prepare(const char *folder) {
     char path[FILE_PATH];
     if (file_make_folder(folder)) return error_prefix(ERR_USAGE, "--output");

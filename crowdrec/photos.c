@@ -1,4 +1,5 @@
 #include "crowdrec/photos.h"
+#include "crowdrec/output.h"
 #include "tensor/file.h"
 
 #include <dirent.h>
@@ -77,9 +78,8 @@ static int by_folder(const void *a, const void *b) {
 
 /* Whether OUTPUT/STEM is what it should not be: a way out, or a file that lies there. */
 static bool is_taken(const char *name, int length) {
-    static const char *const taken[] = {
-        ".", "..", "detections.json", "keypoints.json", "predict.json", "eval.json", NULL};
-    for (const char *const *t = taken; *t; t++)
+    if (name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.'))) return true;
+    for (const char *const *t = output_names; *t; t++)
         if ((int)strlen(*t) == length && !strncmp(*t, name, (size_t)length)) return true;
     return false;
 }

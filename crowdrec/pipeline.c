@@ -4,6 +4,7 @@
 #include "crowdrec/coco.h"
 #include "crowdrec/defaults.h"
 #include "crowdrec/detect.h"
+#include "crowdrec/jsonfile.h"
 #include "crowdrec/output.h"
 #include "crowdrec/photos.h"
 #include "crowdrec/pose2d.h"
@@ -16,6 +17,7 @@
 #include "kernels/peak.h"
 #include "tensor/file.h"
 #include "tensor/log.h"
+#include "tensor/reader.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -190,7 +192,8 @@ static Status open_bodies(Pipeline *p) {
     return regress_open(&(RegressOptions){.backend = p->backend,
                                           .mesh = mesh,
                                           .body = o->body,
-                                          .body_regressor = o->body_regressor},
+                                          .body_regressor = o->body_regressor,
+                                          .interrupted = o->interrupted},
                         &p->regressor);
 }
 
@@ -208,16 +211,46 @@ static Status open_truth(Pipeline *p) {
     return OK;
 }
 
+static Status refuse_same(const char *input, const char *folder, const char *const *names) {
+    char path[FILE_PATH];
+    for (; input && *names; names++) {
+        TRY(file_join(folder, *names, path));
+        if (file_is_same(input, path))
+            return fail(ERR_USAGE, "%s: would be overwritten by the results; give another --output",
+                        input);
+    }
+    return OK;
+}
+
+/* Nothing is read from where the results go. */
+static Status check_places(const Pipeline *p) {
+    const CrowdrecOptions *o = p->options;
+    const char *const given[] = {o->boxes, o->keypoints, o->truth, o->intrinsics};
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        TRY(refuse_same(given[i], o->output, output_names));
+    for (int i = 0; i < p->photos.count; i++) {
+        const Photo *photo = &p->photos.photo[i];
+        if (strcmp(photo->name, output_pictures[0]) && strcmp(photo->name, output_pictures[1]))
+            continue;
+        for (int k = 0; k < p->photos.count; k++)
+            TRY(refuse_same(photo->path, p->photos.photo[k].folder, output_pictures));
+    }
+    return OK;
+}
+
 static Status open_all(Pipeline *p, const char *const *paths, int count) {
     const CrowdrecOptions *o = p->options;
     if (count < 1) return fail(ERR_USAGE, "no photo given");
     TRY(check_options(p));
     TRY(photos_list(paths, count, o->output, &p->photos));
+    TRY(check_places(p));
     TRY(output_prepare(o->output));
     TRY(open_backend(p));
     TRY(open_boxes(p));
-    Pose2dOptions pose = {
-        .backend = p->backend, .flip = !strcmp(o->flip, "on"), .fit = !strcmp(o->decode, "fit")};
+    Pose2dOptions pose = {.backend = p->backend,
+                          .flip = !strcmp(o->flip, "on"),
+                          .fit = !strcmp(o->decode, "fit"),
+                          .interrupted = o->interrupted};
     if (p->poses) TRY(pose2d_open(o->pose, &pose, &p->pose));
     if (p->bodies) TRY(open_bodies(p));
     return open_truth(p);
@@ -370,11 +403,12 @@ static Status run_stages(Job *job) {
                  {p->refines, refine}};
     for (size_t i = 0; i < sizeof stage / sizeof *stage; i++) {
         if (!stage[i].wanted) continue;
-        if (interrupted(p->options)) {
+        Status status = interrupted(p->options) ? ERR_INTERRUPTED : stage[i].run(job);
+        if (status == ERR_INTERRUPTED) {
             job->crowd->reason = "interrupted";
-            break;
+            return OK;
         }
-        TRY(stage[i].run(job));
+        TRY(status);
     }
     return OK;
 }
@@ -414,6 +448,11 @@ static void score_results(const Job *job) {
 static Status run_job(Job *job) {
     const Pipeline *p = job->pipeline;
     Crowd *crowd = job->crowd;
+    if (!jsonfile_is_plain(job->photo->name))
+        return fail(ERR_INPUT,
+                    "%s: the name is no UTF-8 or has control characters, which results cannot say; "
+                    "rename it",
+                    reader_quote(job->photo->path, strlen(job->photo->path)));
     TRY(image_read(job->photo->path, &job->image));
     crowd->photo = strdup(job->photo->path);
     CHECK(crowd->photo, "out of memory");

@@ -23,6 +23,7 @@ struct Pose2d {
     Tensor *peaks;            /* [batch,1,joints,3] */
     int heat_h, heat_w;
     float (*found)[3]; /* peaks on the host */
+    const volatile int *interrupted;
 };
 
 /* Column x of the result is column w - x of the mirror image, the first one its last. */
@@ -74,7 +75,7 @@ Status pose2d_open(const char *weights, const Pose2dOptions *options, Pose2d **o
     Pose2d *p = *out = calloc(1, sizeof *p);
     if (!p) return fail(ERR_MEMORY, "no memory for a pose network");
     p->largest_batch = options->batch > 0 ? options->batch : DEFAULT_BATCH;
-    p->flip = options->flip, p->fit = options->fit;
+    p->flip = options->flip, p->fit = options->fit, p->interrupted = options->interrupted;
     Status status = open_pose(p, weights, options->backend);
     if (status != OK) pose2d_close(p), *out = NULL;
     return status;
@@ -189,6 +190,8 @@ static Status run_people(Pose2d *p, Cutter *cutter, Person *const *people, int c
         if (next < count) feed_batch(p, cutter, people + next, batch_size(p, next, count), crop);
         read_batch(p, people + first, size);
         log_progress("pose: %d of %d people", next, count);
+        if (next < count && p->interrupted && *p->interrupted)
+            return fail(ERR_INTERRUPTED, "%d of %d people have no 2D pose", count - next, count);
     }
     log_progress_end();
     return OK;

@@ -22,6 +22,7 @@ typedef struct {
     int batch;              /* people per run, 0: 8 */
     bool flip;              /* average with the mirrored crop's heatmaps (twice the time) */
     bool fit;               /* pose2d_peaks */
+    const volatile int *interrupted; /* not 0: pose2d_run ends between batches; may be NULL */
 } Pose2dOptions;
 
 typedef struct Pose2d Pose2d;
@@ -31,7 +32,7 @@ Status pose2d_open(const char *weights, const Pose2dOptions *options, Pose2d **o
 void pose2d_close(Pose2d *pose); /* NULL is allowed */
 
 /* Fills keypoints and PERSON_HAS_KEYPOINTS of every person.  A person whose box cannot be cropped
- * (crop_usable) gets none, and the log says how many. */
+ * (crop_usable) gets none, and the log says how many.  ERR_INTERRUPTED leaves some without. */
 Status pose2d_run(Pose2d *pose, const Image *photo, Crowd *crowd);
 
 /* Where the joints of heat [n,h,w,joints] are: [n,1,joints,3] = x, y in heatmap pixels, maximum.

@@ -16,6 +16,7 @@ struct Regressor {
     Params *params;
     Body *body;
     Predictor *predictor;
+    const volatile int *interrupted;
     bool snapshot;
 };
 
@@ -36,6 +37,7 @@ static Status open_parts(const RegressOptions *o, Regressor *r) {
 Status regress_open(const RegressOptions *options, Regressor **out) {
     Regressor *r = calloc(1, sizeof *r);
     CHECK(r, "out of memory");
+    r->interrupted = options->interrupted;
     Status status = open_parts(options, r);
     if (status == OK)
         *out = r;
@@ -107,7 +109,10 @@ Status regress_run(Regressor *r, const Image *photo, Crowd *crowd) {
     Status status = cutter_new(photo, params_backend(r->params), 0, &cutter);
     for (int first = 0; first < count && status == OK; first += CHUNK) {
         int some = count - first < CHUNK ? count - first : CHUNK;
-        status = regress_people(r, cutter, crowd, index + first, some);
+        if (r->interrupted && *r->interrupted)
+            status = fail(ERR_INTERRUPTED, "%d of %d people have no body", count - first, count);
+        else
+            status = regress_people(r, cutter, crowd, index + first, some);
     }
     cutter_free(cutter);
     free(index);

@@ -22,6 +22,7 @@ typedef struct {
     const char *mesh;           /* checkpoint, or a rule (net_open) */
     const char *body;           /* SMPL-format body; NULL: crowdrec's own (procedural.h) */
     const char *body_regressor; /* J_regressor_halpe.npy, or NULL: from the body or its landmarks */
+    const volatile int *interrupted; /* not 0: regress_run ends between 64 people; may be NULL */
 } RegressOptions;
 
 typedef struct Regressor Regressor;
@@ -30,7 +31,8 @@ Status regress_open(const RegressOptions *options, Regressor **out);
 void regress_close(Regressor *r); /* NULL is allowed */
 
 /* Fills center, scale, crop_camera, pose, betas, trans, joints and PERSON_HAS_BODY of everybody
- * whose box can be cropped, and the crowd's ground.  The camera is the crowd's. */
+ * whose box can be cropped, and the crowd's ground.  The camera is the crowd's.  ERR_INTERRUPTED
+ * leaves some without. */
 Status regress_run(Regressor *r, const Image *photo, Crowd *crowd);
 
 Status regress_reset(Regressor *r); /* the weights as loaded; ERR_MEMORY at the first call only */

@@ -93,7 +93,7 @@ enum { BATCH = 64, ALONE_PIXELS = 1 << 22 };
 /* One photo of a batch, made and written by one thread. */
 typedef struct {
     SynthPhoto photo;
-    Status status;
+    Status status; /* ERR_INTERRUPTED: not made */
     char reason[512];
 } Slot;
 
@@ -118,7 +118,11 @@ static Status make_one(const Run *r, int number, Slot *slot) {
     return image_write_png(path, &slot->photo.photo);
 }
 
+static bool interrupted(const CrowdrecSynth *o) { return o->interrupted && *o->interrupted; }
+
 static void fill_slot(const Run *r, int number, Slot *slot) {
+    *slot = (Slot){.status = ERR_INTERRUPTED};
+    if (interrupted(r->options)) return;
     slot->status = make_one(r, number, slot);
     if (slot->status) snprintf(slot->reason, sizeof slot->reason, "%s", error_reason());
     image_free(&slot->photo.photo);
@@ -134,23 +138,26 @@ static void fill_batch(Run *r, int first, int count) {
     for (int i = 0; i < count; i++) fill_slot(r, first + i, &r->slot[i]);
 }
 
+/* Up to the first photo that an interrupt kept from being made, which is no failure. */
 static Status take_batch(Run *r, int first, int count) {
     Status status = OK;
     for (int i = 0; i < count; i++) {
         Slot *s = &r->slot[i];
-        if (status == OK && s->status) status = fail(s->status, "%s", s->reason);
+        if (status == OK && s->status)
+            status =
+                s->status == ERR_INTERRUPTED ? ERR_INTERRUPTED : fail(s->status, "%s", s->reason);
         if (status == OK) status = truth_add(r->truth, first + i, &s->photo.scene);
         if (status == OK) r->people += s->photo.scene.people, r->done++;
         scene_free(&s->photo.scene);
     }
-    return status;
+    return status == ERR_INTERRUPTED ? OK : status;
 }
 
 static Status make_photos(Run *r) {
     const CrowdrecSynth *o = r->options;
     int batch = 4 * parallel_threads() < BATCH ? 4 * parallel_threads() : BATCH;
     while (r->done < o->scenes) {
-        if (o->interrupted && *o->interrupted) return OK;
+        if (interrupted(o)) return OK;
         int first = r->done, count = o->scenes - first < batch ? o->scenes - first : batch;
         fill_batch(r, first, count);
         TRY(take_batch(r, first, count));
@@ -183,7 +190,7 @@ static Status run(Run *r, const char *body, const SynthChoice *choice) {
     Status status = truth_begin(o->output, &choice->wish, is_jpeg(o), &r->truth);
     if (status == OK) {
         status = make_photos(r);
-        if (status == OK)
+        if (status == OK && r->done)
             status = truth_commit(r->truth);
         else
             truth_abandon(r->truth);

@@ -2,6 +2,7 @@
 
 #include "autograd/schedule.h"
 #include "crowdrec/defaults.h"
+#include "crowdrec/output.h"
 #include "crowdrec/traindetect.h"
 #include "crowdrec/trainlog.h"
 #include "crowdrec/trainload.h"
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- what is chosen for whom ---- */
 
@@ -84,7 +86,14 @@ static Status complete(const TrainOptions *given, TrainOptions *o) {
                     o->net ? "--net" : "--mean");
     if (o->steps && o->epochs) return fail(ERR_USAGE, "--steps and --epochs exclude each other");
     if (!o->output) return fail(ERR_USAGE, "--output is needed: the folder for the results");
-    return OK;
+    char last[FILE_PATH];
+    TRY(file_join(o->output, "last.safetensors", last));
+    if (!o->resume && !access(last, F_OK))
+        return fail(
+            ERR_USAGE,
+            "%s: a training is there; --resume goes on with it, another --output starts anew",
+            last);
+    return output_prepare(o->output);
 }
 
 /* The network in a file, which must bring all of it before memory is taken for it. */
@@ -96,6 +105,22 @@ static Status identify(const char *path, NetSpec *out) {
     params_free(declared);
     array_file_free(&f);
     return status == OK ? OK : error_prefix(status, "%s", path);
+}
+
+/* A training that goes on stays what it was. */
+static Status check_same(const TrainOptions *o, const NetSpec *was) {
+    NetSpec asked;
+    if (!o->resume) return OK;
+    if (o->net) {
+        TRY(net_spec(o->net, &asked));
+        if (strcmp(asked.name, was->name))
+            return fail(ERR_USAGE, "--resume: the training in %s is of %s, not of %s", o->output,
+                        was->name, asked.name);
+    }
+    if (!o->input_size[0] || (o->input_size[0] == was->height && o->input_size[1] == was->width))
+        return OK;
+    return fail(ERR_USAGE, "--resume: the training in %s is for %dx%d, not for %dx%d", o->output,
+                was->height, was->width, o->input_size[0], o->input_size[1]);
 }
 
 Status train_spec(const TrainOptions *options, NetKind kind, const char *small, NetSpec *out) {
@@ -113,6 +138,7 @@ Status train_spec(const TrainOptions *options, NetKind kind, const char *small, 
     if (out->kind != kind)
         return fail(ERR_USAGE, "%s: %s is no network of this task; %s is one",
                     file ? file : "--net", out->name, small);
+    TRY(check_same(options, out));
     if (options->input_size[0])
         out->height = options->input_size[0], out->width = options->input_size[1];
     return net_check_input(out, (Shape){1, out->height, out->width, 3});
@@ -131,7 +157,8 @@ typedef struct {
     TrainState state;
     int total;     /* steps; 0: as many as fit into the time */
     int every;     /* steps between validations */
-    double before; /* seconds of the runs that this one goes on from */
+    int first;     /* steps of the runs that this one goes on from */
+    double before; /* their seconds */
     double begun;  /* clock at the start */
     double waited; /* seconds for data since begun */
     double told;   /* clock of the latest line on the log */
@@ -195,6 +222,7 @@ static Status start(Run *r) {
     } else
         TRY(fresh_start(r));
     r->trainer->seed = r->state.seed;
+    r->first = r->state.step;
     r->before = r->state.seconds;
     return OK;
 }
@@ -226,7 +254,6 @@ static Status open_loader(Run *r) {
 static Status prepare(Run *r) {
     char path[FILE_PATH];
     if (r->task->samples < 1) return fail(ERR_INPUT, "the sets have no usable sample");
-    TRY(file_make_folder(r->o.output));
     TRY(open_trainer(r));
     TRY(start(r));
     int epoch = (r->task->samples + samples_of_step(r) - 1) / samples_of_step(r);
@@ -326,12 +353,21 @@ static void tell_progress(Run *r, double seconds, double waited) {
              left / 60);
 }
 
+/* A photo that cannot be read does not cost the steps that were made. */
+static Status keep_steps(Run *r, Status status) {
+    char reason[1024];
+    snprintf(reason, sizeof reason, "%s", error_reason());
+    if (!r->trainer->step || save(r) != OK) return fail(status, "%s", reason);
+    return fail(status, "%s; --resume goes on after step %d", reason, r->trainer->step);
+}
+
 static Status one_step(Run *r) {
     double start = seconds_now(), waited = 0, rate = rate_of(r);
     for (int pass = 0; pass < r->o.accumulate; pass++) {
         void *const *input;
         double asked = seconds_now();
-        TRY(trainload_next(r->loader, &input));
+        Status status = trainload_next(r->loader, &input);
+        if (status != OK) return keep_steps(r, status);
         waited += seconds_now() - asked;
         TRY(trainer_pass(r->trainer, input));
         trainload_done(r->loader);
@@ -377,9 +413,10 @@ static Status loop(Run *r) {
 static void report_end(const Run *r, FILE *report) {
     double seconds = seconds_now() - r->begun - 1e-9;
     if (!report) return;
-    fprintf(report, "%s: %d steps, ended %s, loss %.5g, %.0f%% waiting for data", r->o.output,
-            r->trainer->step, r->end, r->trainer->loss,
-            100 * r->waited / (seconds > r->waited ? seconds : r->waited + 1e-9));
+    fprintf(report, "%s: %d steps, ended %s", r->o.output, r->trainer->step, r->end);
+    if (r->trainer->step > r->first)
+        fprintf(report, ", loss %.5g, %.0f%% waiting for data", r->trainer->loss,
+                100 * r->waited / (seconds > r->waited ? seconds : r->waited + 1e-9));
     if (!isnan(r->state.best)) fprintf(report, ", best %.4g", r->state.best);
     fputc('\n', report);
 }

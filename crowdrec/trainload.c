@@ -32,7 +32,8 @@ struct TrainLoader {
     uint64_t epoch;
     double progress;
     bool stop;
-    Status status; /* of the first failure */
+    Status status;   /* of the first failure */
+    uint64_t failed; /* the batch of that */
     char reason[REASON];
 };
 
@@ -87,8 +88,9 @@ static bool take_ticket(TrainLoader *l, Ticket *t) {
 
 static void finish_ticket(TrainLoader *l, const Ticket *t, Status status) {
     pthread_mutex_lock(&l->lock);
-    if (status != OK && l->status == OK) {
+    if (status != OK && (l->status == OK || t->batch < l->failed)) {
         l->status = status;
+        l->failed = t->batch;
         snprintf(l->reason, sizeof l->reason, "%s", error_reason());
         l->stop = true;
         pthread_cond_broadcast(&l->emptied);
@@ -179,11 +181,14 @@ void trainload_free(TrainLoader *l) {
     free(l);
 }
 
+/* Batches before the one that failed are whole, or will be. */
+static bool has_failed(const TrainLoader *l) { return l->status != OK && l->taken >= l->failed; }
+
 Status trainload_next(TrainLoader *l, void *const **input) {
     Slot *s = &l->slot[l->taken % SLOTS];
     pthread_mutex_lock(&l->lock);
-    while (s->left && l->status == OK) pthread_cond_wait(&l->filled, &l->lock);
-    Status status = l->status;
+    while (s->left && !has_failed(l)) pthread_cond_wait(&l->filled, &l->lock);
+    Status status = has_failed(l) ? l->status : OK;
     pthread_mutex_unlock(&l->lock);
     if (status != OK) return fail(status, "%s", l->reason);
     l->taken++;

@@ -29,7 +29,7 @@ Status trainload_new(const TrainTask *task, const TrainGraph *graph, const Train
                      TrainLoader **out);
 void trainload_free(TrainLoader *l); /* NULL is allowed; waits for samples under way */
 
-/* The next batch, or the failure of the first sample that failed. */
+/* The next batch, or the failure of its sample; batches before that are handed out first. */
 Status trainload_next(TrainLoader *l, void *const **input);
 void trainload_done(TrainLoader *l);
 

@@ -22,7 +22,7 @@
 /* Opens a regular file and tells its size. */
 static Status open_file(const char *path, int *descriptor, size_t *size) {
     struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait */
     if (fd < 0) return fail(ERR_INPUT, "%s: cannot open: %s", path, strerror(errno));
     if (fstat(fd, &info) || !S_ISREG(info.st_mode)) {
         close(fd);
@@ -58,6 +58,16 @@ Status file_read(const char *path, size_t limit, Bytes *out) {
     *out = (Bytes){data, size};
     if (status) file_release(out);
     return status;
+}
+
+size_t file_head(const char *path, void *head, size_t size) {
+    int fd;
+    size_t whole;
+    if (open_file(path, &fd, &whole)) return 0;
+    if (size > whole) size = whole;
+    Status status = read_all(path, fd, head, size);
+    close(fd);
+    return status == OK ? size : 0;
 }
 
 void file_release(Bytes *bytes) {
@@ -198,9 +208,21 @@ static int open_temporary(FileWriter *w) {
     return -1;
 }
 
+/* A rename would put a file in a device's place, and a link's. */
+static Status find_place(const char *path, char **place) {
+    struct stat info;
+    *place = realpath(path, NULL);
+    if (!*place) *place = strdup(path);
+    CHECK(*place, "out of memory");
+    if (stat(*place, &info) || S_ISREG(info.st_mode)) return OK;
+    free(*place);
+    *place = NULL;
+    return fail(ERR_INPUT, "%s: cannot write: is there and no regular file", path);
+}
+
 Status file_begin(const char *path, FileWriter *w) {
-    *w = (FileWriter){.path = strdup(path)};
-    CHECK(w->path, "out of memory");
+    *w = (FileWriter){0};
+    TRY(find_place(path, &w->path));
     int fd = open_temporary(w);
     if (fd >= 0) w->stream = fdopen(fd, "wb");
     if (w->stream) return OK;
@@ -262,6 +284,11 @@ bool file_is_folder(const char *path) {
     return !stat(path, &info) && S_ISDIR(info.st_mode);
 }
 
+bool file_is_same(const char *a, const char *b) {
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 Status file_make_folder(const char *path) {
     char part[PATH_MAX];
     size_t length = strlen(path);
@@ -270,8 +297,10 @@ Status file_make_folder(const char *path) {
         if (i < length && path[i] != '/') continue;
         memcpy(part, path, i);
         part[i] = 0;
-        if (mkdir(part, 0777) && !file_is_folder(part))
-            return fail(ERR_INPUT, "%s: cannot make the folder: %s", part, strerror(errno));
+        if (!mkdir(part, 0777)) continue;
+        int reason = errno;
+        if (!file_is_folder(part))
+            return fail(ERR_INPUT, "%s: cannot make the folder: %s", part, strerror(reason));
     }
     return OK;
 }

@@ -37,8 +37,11 @@ typedef struct {
 Status file_read(const char *path, size_t limit, Bytes *out); /* ERR_INPUT when absent or too big */
 void file_release(Bytes *bytes);
 
+/* Up to `size` bytes that a regular file begins with; how many, 0 where it cannot be read. */
+size_t file_head(const char *path, void *head, size_t size);
+
 /* Writes under a temporary name beside path, syncs, renames: path holds the old or the new content,
- * never half of it. */
+ * never half of it.  Links are followed; ERR_INPUT where path is there and no regular file. */
 Status file_write(const char *path, const void *data, size_t size);
 
 /* The same for streamed output: fill stream, then commit; abandon removes the temporary file. */
@@ -52,6 +55,7 @@ void file_abandon(FileWriter *w);
 
 Status file_make_folder(const char *path); /* with its parents; an existing folder is fine */
 bool file_is_folder(const char *path);
+bool file_is_same(const char *a, const char *b); /* both are there, and one file */
 
 /* "folder/name"; ERR_USAGE when it is too long. */
 enum { FILE_PATH = 4096 };

@@ -256,6 +256,7 @@ static void test_bad_usage(void **state) {
          "--bbox-info"},
         {2, "inspect", "one file"},
         {2, "convert @/body.npz", "two files"},
+        {2, "convert @/body.npz @/copy.npz --half", "--half"},
         {2, "doctor x", "no file"},
         {2, "body", "-o FILE.npz"},
         {2, "eval @/a.json", "PREDICT and TRUTH"},
@@ -705,6 +706,55 @@ static void test_nobody_found(void **state) {
     json_decref(root);
 }
 
+/* ---- names, places and streams ---- */
+
+/* What JSON or a line cannot say would make two photos one. */
+static void test_strange_names(void **state) {
+    (void)state;
+    const char *out = in_folder("strange");
+    assert_int_equal(file_make_folder(in_folder("names")), OK);
+    write_photo("names/a.png", 64, 64);
+    write_photo("names/caf\xe9.png", 64, 64);
+    write_photo("names/b\x1b[1m.png", 64, 64);
+    const Process *p = process_run("detect %s -o %s --detector " DETECTOR, in_folder("names"), out);
+    assert_int_equal(p->status, 1);
+    assert_non_null(strstr(p->err, "caf?.png': the name is no UTF-8"));
+    assert_non_null(strstr(p->err, "2 of 3 photos failed"));
+    json_t *root = read_json(out, "detections.json");
+    assert_int_equal(json_array_size(json_object_get(root, "images")), 1);
+    json_decref(root);
+}
+
+static void test_inputs_stay(void **state) {
+    (void)state;
+    const char *out = in_folder("inputs");
+    assert_int_equal(file_make_folder(out), OK);
+    write_photo("inputs/overlay.png", 64, 64);
+    const Process *p = process_run("detect %s/overlay.png -o %s --detector " DETECTOR, out, out);
+    assert_int_equal(p->status, 2);
+    assert_non_null(strstr(p->err, "would be overwritten"));
+    p = process_run("detect %s -o %s --detector " DETECTOR, in_folder("photo.png"), out);
+    assert_int_equal(p->status, 0);
+    p = process_run("regress %s -o %s --mesh " MESH " --body %s --boxes %s/detections.json",
+                    in_folder("photo.png"), out, in_folder("body.npz"), out);
+    assert_int_equal(p->status, 2);
+    assert_non_null(strstr(p->err, "detections.json: would be overwritten"));
+}
+
+/* What is meant for a closed stream must not end up in a result. */
+static void test_closed_streams(void **state) {
+    (void)state;
+    char command[4400];
+    const char *program = getenv("CROWDREC_PROGRAM"), *out = in_folder("closed");
+    if (!program) skip();
+    snprintf(command, sizeof command,
+             "%s synth -o %s --scenes 3 --people 1..2 --size 64x64 --verbose >&- 2>&-", program,
+             out);
+    assert_int_equal(WEXITSTATUS(system(command)), 0);
+    check_valid_json(out, "person_keypoints.json");
+    check_valid_json(out, "truth.json");
+}
+
 /* ---- interrupts ---- */
 
 static bool has_begun(const char *folder) {
@@ -931,6 +981,9 @@ int main(void) {
         cmocka_unit_test(test_default_networks),
         cmocka_unit_test(test_folder_with_a_broken_photo),
         cmocka_unit_test(test_nobody_found),
+        cmocka_unit_test(test_strange_names),
+        cmocka_unit_test(test_inputs_stay),
+        cmocka_unit_test(test_closed_streams),
         cmocka_unit_test(test_interrupt),
         cmocka_unit_test(test_time_limit),
         cmocka_unit_test(test_full_disk),

@@ -624,6 +624,29 @@ static void sparse_matrices(void **state) {
 
 /* ---- files as such ---- */
 
+/* A pipe is neither waited for nor replaced, a link is written through. */
+static void other_than_files(void **state) {
+    (void)state;
+    const char *pipe = in_folder("pipe"), *link = in_folder("link"), *target = in_folder("target");
+    struct stat info;
+    Bytes bytes;
+    char head[4];
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_int_equal(file_read(pipe, 10, &bytes), ERR_INPUT);
+    assert_int_equal(file_head(pipe, head, sizeof head), 0);
+    assert_int_equal(file_write(pipe, "x", 1), ERR_INPUT);
+    assert_non_null(strstr(error_reason(), "no regular file"));
+    assert_true(!stat(pipe, &info) && S_ISFIFO(info.st_mode));
+    must(file_write(target, "old", 3));
+    assert_int_equal(symlink(target, link), 0);
+    must(file_write(link, "newer", 5));
+    assert_true(!lstat(link, &info) && S_ISLNK(info.st_mode));
+    assert_int_equal(file_head(target, head, sizeof head), 4);
+    assert_memory_equal(head, "newe", 4);
+    assert_true(file_is_same(link, target) && !file_is_same(link, pipe));
+    assert_false(file_is_same(in_folder("absent"), in_folder("absent")));
+}
+
 static void whole_files(void **state) {
     (void)state;
     const char *path = in_folder("some/deep/folder/file");
@@ -856,6 +879,7 @@ int main(void) {
         cmocka_unit_test(pickle_refused),
         cmocka_unit_test(pickle_tangles),
         cmocka_unit_test(sparse_matrices),
+        cmocka_unit_test(other_than_files),
         cmocka_unit_test(whole_files),
         cmocka_unit_test(damaged_files),
         cmocka_unit_test(damaged_members),

@@ -266,6 +266,12 @@ static void test_absurd_size(void **state) {
     put(bytes.data + frame + 5, 0x4000, 2, true), put(bytes.data + frame + 7, 0x4000, 2, true);
     refuse_bytes("wide.jpg", bytes.data, bytes.size, "photo");
     file_release(&bytes);
+    uint8_t png[33] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+    png[24] = 8, png[25] = 2;
+    put(png + 16, 19000, 4, true), put(png + 20, 19000, 4, true);
+    refuse_bytes("large.png", png, sizeof png, "19000 x 19000 pixels, at most");
+    put(png + 16, 200000, 4, true), put(png + 20, 200000, 4, true);
+    refuse_bytes("huge.png", png, sizeof png, "200000 x 200000");
     const char *pnm = "P6 1000000000 1000000000 255\nabc";
     refuse_bytes("huge.ppm", pnm, strlen(pnm), "photo");
 }
@@ -320,6 +326,11 @@ static void test_truncated_others(void **state) {
     fclose(f);
     read_ok(path, &image);
     assert_int_equal(image.width, 2);
+    image_free(&image);
+    put(bmp + 22, (unsigned)-2, 4, false); /* the first row is the top one */
+    assert_int_equal(file_write(path, bmp, sizeof bmp), OK);
+    read_ok(path, &image);
+    assert_int_equal(image.height, 2);
     image_free(&image);
 }
 

@@ -241,6 +241,23 @@ static Crowd run(const char *weights, const Image *photo, Pose2dOptions options)
     return crowd;
 }
 
+/* After the batch under way; who was not reached has no keypoints. */
+static void test_run_interrupted(void **state) {
+    (void)state;
+    static const volatile int interrupted = 1;
+    Pose2dOptions options = {.batch = 1, .interrupted = &interrupted};
+    Image photo = grey_noise(64, 64);
+    Pose2d *pose;
+    if (pose2d_open("rule:hrnet_pose_w16_small:1", &options, &pose)) fail_msg("%s", error_reason());
+    Crowd crowd = crowd_of(boxes, BOXES);
+    assert_int_equal(pose2d_run(pose, &photo, &crowd), ERR_INTERRUPTED);
+    assert_true(crowd.person[0].flags & PERSON_HAS_KEYPOINTS);
+    assert_false(crowd.person[2].flags & PERSON_HAS_KEYPOINTS);
+    pose2d_close(pose);
+    crowd_free(&crowd);
+    image_free(&photo);
+}
+
 /* The batch changes nothing, an empty box gets nothing, every keypoint lies in its crop. */
 static void test_run(void **state) {
     (void)state;
@@ -297,10 +314,15 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_decode),         cmocka_unit_test(test_decode_fit),
-        cmocka_unit_test(test_far_targets),    cmocka_unit_test(test_merge_flip),
-        cmocka_unit_test(test_decode_no_peak), cmocka_unit_test(test_run),
-        cmocka_unit_test(test_run_coco),       cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_decode),
+        cmocka_unit_test(test_decode_fit),
+        cmocka_unit_test(test_far_targets),
+        cmocka_unit_test(test_merge_flip),
+        cmocka_unit_test(test_decode_no_peak),
+        cmocka_unit_test(test_run_interrupted),
+        cmocka_unit_test(test_run),
+        cmocka_unit_test(test_run_coco),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -468,6 +468,23 @@ static void failure_leaves_the_loaded_weights(void **state) {
     regress_close(regressor);
 }
 
+static void regression_can_be_interrupted(void **state) {
+    (void)state;
+    static const volatile int interrupted = 1;
+    RegressOptions with = {.mesh = "rule:cliff_hr16_small:1", .interrupted = &interrupted};
+    with.body = support_fixture("fixtures_body/smpl/body_stored.npz");
+    Regressor *regressor;
+    Image photo;
+    Crowd crowd = two_people();
+    if (regress_open(&with, &regressor) != OK || image_new(320, 240, &photo) != OK)
+        fail_msg("%s", error_reason());
+    assert_int_equal(regress_run(regressor, &photo, &crowd), ERR_INTERRUPTED);
+    assert_false(crowd.person[0].flags & PERSON_HAS_BODY);
+    crowd_free(&crowd);
+    image_free(&photo);
+    regress_close(regressor);
+}
+
 static void plans_all_groups(void **state) {
     (void)state;
     const RefineOptions paper = {0}, released = {.recipe = refine_recipe("released")};
@@ -537,6 +554,7 @@ int main(void) {
         cmocka_unit_test(refused_memory_makes_smaller_passes),
         cmocka_unit_test(running_ahead_changes_nothing),
         cmocka_unit_test(failure_leaves_the_loaded_weights),
+        cmocka_unit_test(regression_can_be_interrupted),
         cmocka_unit_test(plans_all_groups),
         cmocka_unit_test(one_group_diverges_alone),
         cmocka_unit_test(weights_can_be_told),

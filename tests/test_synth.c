@@ -351,14 +351,22 @@ static void test_refused(void **state) {
     assert_int_equal(write_world(scratch("world"), "gif"), CROWDREC_BAD_USAGE);
 }
 
-/* Stopped before the first photo: files without people, and the status says so. */
+/* Stopped before the first photo, a world that is there keeps its truth. */
 static void test_interrupted(void **state) {
     (void)state;
-    volatile int stop = 1;
+    volatile int stop = 0;
+    Bytes before, after;
     CrowdrecSynth o = {
-        .output = scratch("stopped"), .scenes = 2, .width = 64, .height = 64, .interrupted = &stop};
+        .output = scratch("stopped"), .scenes = 1, .width = 64, .height = 64, .interrupted = &stop};
+    assert_int_equal(crowdrec_synth(&o, NULL), CROWDREC_OK);
+    assert_int_equal(file_read(scratch("stopped/truth.json"), 1 << 24, &before), OK);
+    stop = 1, o.seed = 5;
     assert_int_equal(crowdrec_synth(&o, NULL), CROWDREC_INTERRUPTED);
-    assert_int_equal(access(scratch("stopped/person_keypoints.json"), F_OK), 0);
+    assert_int_equal(file_read(scratch("stopped/truth.json"), 1 << 24, &after), OK);
+    assert_int_equal(after.size, before.size);
+    assert_memory_equal(after.data, before.data, before.size);
+    file_release(&before);
+    file_release(&after);
 }
 
 /* 7680 x 4320 pixels: all samples at once would be a gigabyte. */

@@ -177,6 +177,39 @@ static void resume_goes_on_with_the_same_bits(void **state) {
     assert_int_equal(read_losses(parts, loss, 10), 6);
 }
 
+static TrainTask whole_task;
+static int samples_left;
+
+static Status until_damaged(void *self, const TrainDraw *draw, void *const *input) {
+    if (!samples_left--) return (fail)(ERR_INPUT, "a damaged photo");
+    return whole_task.sample(self, draw, input);
+}
+
+/* Steps that were made stay, and a finished training is not begun anew by a forgotten option. */
+static void damaged_photo_costs_no_step(void **state) {
+    (void)state;
+    TrainOptions o = options_of(CROWDREC_TRAIN_POSE, folder_of("damaged"));
+    o.steps = 6, o.workers = 1;
+    must(trainpose_open(&o, &whole_task));
+    TrainTask task = whole_task;
+    task.sample = until_damaged, samples_left = 3 * PEOPLE + 1;
+    assert_int_equal(train_run(&task, &o, NULL), ERR_INPUT);
+    assert_non_null(strstr(error_reason(), "a damaged photo; --resume goes on after step 3"));
+    task.close(task.self);
+    assert_int_equal(train(&o, NULL), ERR_USAGE);
+    assert_non_null(strstr(error_reason(), "a training is there"));
+    o.resume = 1, o.net = "hrnet_pose_w32";
+    assert_int_equal(train(&o, NULL), ERR_USAGE);
+    assert_non_null(strstr(error_reason(), "of hrnet_pose_w16_small, not of hrnet_pose_w32"));
+    o.net = NULL, o.input_size[0] = 96;
+    assert_int_equal(train(&o, NULL), ERR_USAGE);
+    assert_non_null(strstr(error_reason(), "for 64x64, not for 96x64"));
+    o.input_size[0] = 64;
+    must(train(&o, NULL));
+    double loss[10];
+    assert_int_equal(read_losses(o.output, loss, 10), 6);
+}
+
 static void time_limit_ends_with_a_checkpoint(void **state) {
     (void)state;
     const char *folder = folder_of("time");
@@ -652,6 +685,7 @@ int main(void) {
         cmocka_unit_test(pose_overfits),
         cmocka_unit_test(mesh_overfits),
         cmocka_unit_test(resume_goes_on_with_the_same_bits),
+        cmocka_unit_test(damaged_photo_costs_no_step),
         cmocka_unit_test(time_limit_ends_with_a_checkpoint),
         cmocka_unit_test(wrong_options_are_refused),
         cmocka_unit_test(accumulating_equals_a_larger_batch),

@@ -2,6 +2,7 @@
 #include "tools/help.h"
 #include "tools/options.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +24,13 @@ static void catch_signals(void) {
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN); /* a closed stdout must not end a long run */
+}
+
+/* Where a standard stream is closed, the next file to be opened would get what is written to it. */
+static void open_streams(void) {
+    int fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO) fd = open("/dev/null", O_RDWR);
+    if (fd >= 0) close(fd);
 }
 
 /* ---- commands ---- */
@@ -176,6 +184,7 @@ static bool is_general(const char *word) {
 
 int main(int argc, char **argv) {
     Arguments arguments;
+    open_streams();
     if (argc < 2) return help_overview(stderr), CROWDREC_BAD_USAGE;
     if (is_general(argv[1])) return flushed(CROWDREC_OK);
     Command command = help_find(argv[1]);

@@ -160,14 +160,16 @@ static const Page page[] = {
 };
 enum { PAGES = sizeof page / sizeof *page };
 
-static const char exit_status[] = "  0    done\n"
-                                  "  1    some photos failed, the others were done\n"
-                                  "  2    wrong usage, or an output folder that cannot be written\n"
-                                  "  3    bad photo, boxes, keypoints or other input\n"
-                                  "  4    weights or body missing, damaged or unsuitable\n"
-                                  "  5    no usable device\n"
-                                  "  6    not enough memory\n"
-                                  "  130  interrupted; what was reached is written\n";
+static const char exit_status[] =
+    "  0    done\n"
+    "  1    some photos failed, the others were done\n"
+    "  2    wrong usage, or an output folder that cannot be written\n"
+    "  3    bad photo, boxes, keypoints or other input, or an output file that cannot "
+    "be written\n"
+    "  4    weights or body missing, damaged or unsuitable\n"
+    "  5    no usable device\n"
+    "  6    not enough memory\n"
+    "  130  interrupted; what was reached is written\n";
 
 static const Page *find_page(Command command) {
     for (int i = 0; i < PAGES; i++)
