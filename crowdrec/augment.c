@@ -42,14 +42,32 @@ static void hull_of(const DatasetPerson *p, bool arms, float hull[4]) {
     }
 }
 
-void augment_box(const Augment *a, const DatasetPerson *p, float box[4]) {
+/* The box without what only arms reach; as it is where nothing else is known. */
+static void armless_box(const DatasetPerson *p, float box[4]) {
     float all[4], body[4], cut[4];
     memcpy(box, p->box, sizeof p->box);
-    if (!a->armless || !(p->has & DATASET_KEYPOINTS)) return;
+    if (!(p->has & DATASET_KEYPOINTS)) return;
     hull_of(p, true, all);
     hull_of(p, false, body);
     for (int side = 0; side < 4; side++) cut[side] = p->box[side] + body[side] - all[side];
     if (crop_usable(cut)) memcpy(box, cut, sizeof cut);
+}
+
+void augment_box(const Augment *a, const DatasetPerson *p, float box[4]) {
+    if (a->armless)
+        armless_box(p, box);
+    else
+        memcpy(box, p->box, sizeof p->box);
+}
+
+static double area(const float box[4]) {
+    return ((double)box[2] - box[0]) * ((double)box[3] - box[1]);
+}
+
+bool augment_reaches(const DatasetPerson *p) {
+    float without[4];
+    armless_box(p, without);
+    return area(without) < 0.7 * area(p->box);
 }
 
 void augment_colour(const Augment *a, const AffineAttr *rule, float *crop, int pixels) {

@@ -28,6 +28,9 @@ Augment augment_draw(const TrainOptions *options, uint64_t key);
 /* The box to take the crop from: the person's, without what only arms reach if so drawn. */
 void augment_box(const Augment *a, const DatasetPerson *p, float box[4]);
 
+/* Whether arms alone make more than 30 % of the person's box. */
+bool augment_reaches(const DatasetPerson *p);
+
 /* pixels numbers of three channels each, normalised as the rule says. */
 void augment_colour(const Augment *a, const AffineAttr *rule, float *crop, int pixels);
 

@@ -302,7 +302,8 @@ typedef struct CrowdrecTrain {
 
     double rotate, scale, jitter, colour; /* degrees; shares of box, box and brightness; -1: none */
     double armless;                       /* share of the crops around the body without its arms */
-    int no_flip, dropout;                 /* MESH: dropout in the head when not 0 */
+    int reach;            /* how often people with reaching arms are drawn, others once; 0: once */
+    int no_flip, dropout; /* MESH: dropout in the head when not 0 */
     double emphasis; /* POSE: errors at a joint count up to 1 + this at first; 0: 30, -1: none */
     double loss_weights[5]; /* MESH: of keypoints, pose, betas, joints, vertices; all 0: the paper's
                                5, 5, 5, 1, 0.1 */

@@ -54,6 +54,7 @@ static Status check_ranges(const TrainOptions *o) {
         {"workers", o->workers, 0, 1024},
         {"validate", o->validate, 0, INT_MAX},
         {"overfit", o->overfit, 0, INT_MAX},
+        {"reach", o->reach, 0, 100},
     };
     for (size_t i = 0; i < sizeof range / sizeof *range; i++)
         if (range[i].value < range[i].least || range[i].value > range[i].most)

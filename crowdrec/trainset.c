@@ -1,5 +1,6 @@
 #include "crowdrec/trainset.h"
 
+#include "crowdrec/augment.h"
 #include "tensor/log.h"
 #include "tensor/rng.h"
 
@@ -26,13 +27,19 @@ static Status open_part(const TrainOptions *o, const char *path, double ratio,
                         bool (*usable)(const DatasetPerson *), TrainPart *out) {
     DatasetChoice choice = {.path = path, .photos = o->photos, .cache_bytes = o->cache};
     TRY(dataset_open(&choice, &out->set));
-    out->person = malloc((size_t)out->set->people * sizeof *out->person + 1);
+    int most = o->reach > 1 ? o->reach : 1, used = 0;
+    if (out->set->people > (1 << 30) / most)
+        return fail(ERR_USAGE, "--reach: %d times %d people are too many", most, out->set->people);
+    out->person = malloc((size_t)out->set->people * (size_t)most * sizeof *out->person + 1);
     CHECK(out->person, "out of memory");
-    for (int i = 0; i < out->set->people; i++)
-        if (!out->set->person[i].ignore && usable(&out->set->person[i]))
-            out->person[out->people++] = i;
+    for (int i = 0; i < out->set->people; i++) {
+        const DatasetPerson *p = &out->set->person[i];
+        if (p->ignore || !usable(p)) continue;
+        int times = most > 1 && augment_reaches(p) ? most : 1;
+        for (used++; times > 0; times--) out->person[out->people++] = i;
+    }
     out->entries = (int)fmin(ceil(ratio * out->people), 1 << 30);
-    log_info("train: %s: %d of %d people can be used", path, out->people, out->set->people);
+    log_info("train: %s: %d of %d people can be used", path, used, out->set->people);
     return out->people ? OK : fail(ERR_INPUT, "%s: nobody in it can be used", path);
 }
 
@@ -75,7 +82,9 @@ Status trainset_open_validation(const TrainOptions *options, bool (*usable)(cons
                                 TrainSet *out) {
     *out = (TrainSet){0};
     if (!options->validation) return OK;
-    return kept(add_set(options, options->validation, 1, usable, out), out);
+    TrainOptions once = *options;
+    once.reach = 0;
+    return kept(add_set(&once, options->validation, 1, usable, out), out);
 }
 
 void trainset_close(TrainSet *s) {

@@ -642,14 +642,38 @@ static void armless_boxes_leave_out_arms(void **state) {
     support_close("whole", box, p.box, 4, 0);
     augment_box(&(Augment){.armless = true}, &p, box);
     support_close("armless", box, (float[]){102, 40, 160, 300}, 4, 0);
+    assert_true(augment_reaches(&p));
+    p.keypoints[HALPE26_L_WRIST][0] = 160;
+    assert_false(augment_reaches(&p));
     for (int j = 0; j < CROWD_KEYPOINTS; j++)
         if (j < HALPE26_L_ELBOW || j > HALPE26_R_WRIST) p.keypoints[j][2] = 0;
     augment_box(&(Augment){.armless = true}, &p, box);
     support_close("nothing but arms", box, p.box, 4, 0);
+    assert_false(augment_reaches(&p));
     int armless = 0;
     for (uint64_t key = 0; key < 1000; key++)
         armless += augment_draw(&(TrainOptions){.armless = 0.3}, key).armless;
     assert_in_range(armless, 250, 350);
+}
+
+/* Those whose arms reach are drawn more often, all others as before. */
+static void reaching_arms_are_drawn_often(void **state) {
+    (void)state;
+    TrainOptions o = options_of(CROWDREC_TRAIN_POSE, folder_of("reach"));
+    TrainTask once, often;
+    Dataset *set;
+    int reaching = 0;
+    must(dataset_open(&(DatasetChoice){.path = the_set()}, &set));
+    for (int i = 0; i < set->people; i++) reaching += augment_reaches(&set->person[i]);
+    dataset_close(set);
+    must(trainpose_open(&o, &once));
+    o.reach = 5;
+    must(trainpose_open(&o, &often));
+    print_message("%d of %d people reach\n", reaching, once.samples);
+    assert_true(reaching > 0);
+    assert_int_equal(often.samples, once.samples + 4 * reaching);
+    once.close(once.self);
+    often.close(often.self);
 }
 
 /* Where an image shows its joints' dots, there the target has its maxima, however it is turned. */
@@ -699,6 +723,7 @@ int main(void) {
         cmocka_unit_test(half_leaves_what_does_not_fit),
         cmocka_unit_test(turning_back_undoes_turning),
         cmocka_unit_test(armless_boxes_leave_out_arms),
+        cmocka_unit_test(reaching_arms_are_drawn_often),
         cmocka_unit_test(targets_lie_on_the_joints),
     };
     return cmocka_run_group_tests_name("trainer", tests, NULL, NULL);

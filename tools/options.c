@@ -289,6 +289,9 @@ static const Option option[] = {
     {"--armless", 0, REAL, "X", AT(train.armless), 0, 1, NULL, COMMAND_TRAIN,
      "pose, mesh: this share of the crops is around the body without its arms, like the boxes of "
      "detectors that overlook a stretched arm.  Default: 0."},
+    {"--reach", 0, INTEGER, "N", AT(train.reach), 1, 100, NULL, COMMAND_TRAIN,
+     "pose, mesh: people whose arms alone make more than 30 % of their box are drawn N times as "
+     "often as others.  Default: 1."},
     {"--colour", 0, REAL, "X|none", AT(train.colour), 1e-4, 0.9, "none", COMMAND_TRAIN,
      "pose, mesh: channels are up to this share brighter or darker.  Default: 0.2.  "
      "detector: `none` keeps the photos' colours, which otherwise move by YOLOX's rule."},
