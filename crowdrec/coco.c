@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COCO_JOINTS = 17, CATEGORY_PERSON = 1 };
+enum { CATEGORY_PERSON = 1 };
 
 static const double LARGEST = 1e6; /* pixels; nothing beyond is a place in a photo */
 
@@ -103,15 +103,18 @@ bool coco_is_person(const json_t *people, const json_t *item) {
 
 /* ---- reading: one person ---- */
 
+Status coco_keypoints(const json_t *list, double value[3 * CROWD_KEYPOINTS], int *joints) {
+    *joints = json_array_size(list) == 3 * COCO17_COUNT ? COCO17_COUNT : CROWD_KEYPOINTS;
+    if (jsonfile_numbers(list, 3 * *joints, LARGEST, value)) return OK;
+    return fail(ERR_INPUT,
+                "keypoints: %zu values, expected 51 or 78 numbers: x, y, v of 17 or 26 joints",
+                json_array_size(list));
+}
+
 static Status read_keypoints(const json_t *item, Person *p) {
-    const json_t *list = json_object_get(item, "keypoints");
     double value[3 * CROWD_KEYPOINTS];
-    int joints = json_array_size(list) == 3 * COCO_JOINTS ? COCO_JOINTS : CROWD_KEYPOINTS;
-    if (!jsonfile_numbers(list, 3 * joints, LARGEST, value))
-        return fail(ERR_INPUT,
-                    "keypoints: %zu values, expected 51 or 78 numbers: x, y, v of 17 "
-                    "or 26 joints",
-                    json_array_size(list));
+    int joints;
+    TRY(coco_keypoints(json_object_get(item, "keypoints"), value, &joints));
     bool visibility = true, any = false;
     for (int i = 0; i < joints; i++) {
         double v = value[3 * i + 2];

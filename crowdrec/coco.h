@@ -54,4 +54,8 @@ Status coco_categories(const json_t *categories, json_t *people);
 /* Whether an annotation is of such a category: without categories of number 1, or of none. */
 bool coco_is_person(const json_t *people, const json_t *annotation);
 
+/* A list of keypoints: x, y, v of 17 (COCO) or 26 (Halpe) joints in a row.  ERR_INPUT for another
+ * length, what is no number, or a place that is in no photo. */
+Status coco_keypoints(const json_t *list, double value[3 * CROWD_KEYPOINTS], int *joints);
+
 #endif

@@ -52,13 +52,9 @@ static Status read_keypoints(const json_t *item, DatasetPerson *p) {
     const json_t *halpe = json_object_get(item, "halpe_keypoints");
     const json_t *list = halpe ? halpe : json_object_get(item, "keypoints");
     double value[3 * CROWD_KEYPOINTS];
+    int joints;
     if (!list) return OK;
-    int joints = !halpe && json_array_size(list) == 51 ? 17 : CROWD_KEYPOINTS;
-    if (!jsonfile_numbers(list, 3 * joints, LARGEST, value))
-        return fail(ERR_INPUT,
-                    "keypoints: %zu values, expected 51 or 78 numbers: x, y, v of 17 or "
-                    "26 joints",
-                    json_array_size(list));
+    TRY(coco_keypoints(list, value, &joints));
     for (int i = 0; i < joints; i++) {
         double v = value[3 * i + 2];
         if (v != 0 && v != 1 && v != 2)
