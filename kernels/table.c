@@ -1,7 +1,7 @@
 /* The op table of backend `cpu` (or, compiled as double, of `ref`) and its memory: the host's. */
 #include "kernels/kernel.h"
+#include "tensor/freememory.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -27,20 +27,9 @@ static void fill(void *to, int byte, size_t bytes) {
 
 static void wait_for_nothing(void) {}
 
-/* What Linux says programs may still take without swapping; elsewhere unknown. */
-static size_t free_memory(void) {
-    FILE *f = fopen("/proc/meminfo", "r");
-    if (!f) return 0;
-    unsigned long long kib = 0;
-    char line[128];
-    while (!kib && fgets(line, sizeof line, f)) sscanf(line, "MemAvailable: %llu kB", &kib);
-    fclose(f);
-    return (size_t)kib << 10;
-}
-
 #define HOST                                                                                    \
     .on_host = true, .real_size = sizeof(REAL), .alloc = alloc, .release = free, .write = copy, \
-    .read = copy, .fill = fill, .sync = wait_for_nothing, .free_memory = free_memory
+    .read = copy, .fill = fill, .sync = wait_for_nothing, .free_memory = freememory
 
 const Backend KERNEL(backend) = {
 #ifdef KERNEL_DOUBLE

@@ -2,6 +2,8 @@
 #include "tests/sha256.h"
 #include "tests/support.h"
 
+#include "tensor/file.h"
+#include "tensor/freememory.h"
 #include "tensor/rng.h"
 
 #include <math.h>
@@ -122,6 +124,44 @@ static void files_by_name(void **state) {
     assert_int_equal(f.count, 0);
 }
 
+static void put_text(const char *folder, const char *name, const char *text) {
+    char path[FILE_PATH];
+    assert_int_equal(file_make_folder(folder), OK);
+    assert_int_equal(file_join(folder, name, path), OK);
+    assert_int_equal(file_write(path, text, strlen(text)), OK);
+}
+
+static size_t memory_left(const char *list) {
+    char root[FILE_PATH], path[FILE_PATH];
+    assert_int_equal(file_join(support_folder(), "groups", root), OK);
+    put_text(root, "list", list);
+    assert_int_equal(file_join(root, "list", path), OK);
+    return freememory_in_groups(path, root);
+}
+
+/* The tightest of a group and those above it, in both versions; what files hold can be had. */
+static void memory_of_groups(void **state) {
+    (void)state;
+    char root[FILE_PATH], a[FILE_PATH], b[FILE_PATH], old[FILE_PATH];
+    assert_int_equal(file_join(support_folder(), "groups", root), OK);
+    assert_int_equal(file_join(root, "job", a), OK);
+    assert_int_equal(file_join(a, "step", b), OK);
+    assert_int_equal(file_join(root, "memory/slice", old), OK);
+    put_text(a, "memory.max", "1000\n"), put_text(a, "memory.current", "700\n");
+    put_text(a, "memory.stat", "anon 5\ninactive_file 150\n");
+    put_text(b, "memory.max", "max\n"), put_text(b, "memory.current", "600\n");
+    assert_int_equal(memory_left("1:cpu:/x\n0::/job/step\n"), 450);
+    assert_int_equal(memory_left("0::/job/absent\n"), 450);
+    put_text(b, "memory.max", "610\n");
+    assert_int_equal(memory_left("0::/job/step\n"), 10);
+    put_text(b, "memory.current", "999\n");
+    assert_int_equal(memory_left("0::/job/step\n"), 0);
+    assert_true(memory_left("0::/\n") == SIZE_MAX && memory_left("") == SIZE_MAX);
+    put_text(old, "memory.limit_in_bytes", "500\n"), put_text(old, "memory.usage_in_bytes", "90\n");
+    assert_int_equal(memory_left("4:memory:/slice\n0::/\n"), 410);
+    assert_true(freememory() > 0);
+}
+
 static void arena(void **state) {
     (void)state;
     Arena *arena = arena_new();
@@ -225,6 +265,7 @@ int main(void) {
         cmocka_unit_test(arrays),
         cmocka_unit_test(files_by_name),
         cmocka_unit_test(arena),
+        cmocka_unit_test(memory_of_groups),
         cmocka_unit_test(errors),
         cmocka_unit_test(random_vectors),
         cmocka_unit_test(random_normal),
