@@ -2,6 +2,7 @@
 
 #include "smpl/bodyfile.h"
 #include "smpl/contract.h"
+#include "smpl/posture.h"
 #include "tensor/file.h"
 #include "tensor/parallel.h"
 
@@ -124,12 +125,9 @@ Tensor *body_halpe(const Scope *m, const Body *body, Tensor *rotations, Tensor *
 /* ---- one person, no graph ---- */
 
 typedef struct {
-    double feature[BODY_FEATURES]; /* R_1 - I, ..., R_23 - I */
-    double turn[BODY_JOINTS][9];   /* of G_j, the product along the chain */
-    double shift[BODY_JOINTS][3];  /* of G_j - [0 | G_j J_j] */
-    double joint[BODY_JOINTS][3];  /* of G_j: where the joint is */
+    Posture posture;
     double betas[BODY_BETAS];
-} Posture;
+} Shaped;
 
 static double dot(const float *a, const double *b, int n) {
     enum { LANES = 4 };
@@ -141,39 +139,22 @@ static double dot(const float *a, const double *b, int n) {
     return sum[0] + sum[1] + sum[2] + sum[3];
 }
 
-static Posture posture(const Body *b, const float *pose, const float *betas) {
-    Posture p;
+static Shaped shaped(const Body *b, const float *pose, const float *betas) {
+    Shaped p;
     double rest[BODY_JOINTS][3];
     for (int i = 0; i < BODY_BETAS; i++) p.betas[i] = (double)betas[i];
     for (int i = 0; i < BODY_ROWS; i++)
         rest[i / 3][i % 3] =
             b->joint_template[i] + dot(b->joint_shapedirs + i * BODY_BETAS, p.betas, BODY_BETAS);
-    for (int j = 0; j < BODY_JOINTS; j++) {
-        double axis[3], own[9], bone[3], moved[3];
-        int8_t parent = b->tree.parent[j];
-        for (int k = 0; k < 3; k++) axis[k] = (double)pose[3 * j + k];
-        geom_rodrigues(axis, own);
-        for (int k = 0; j && k < 9; k++) p.feature[9 * (j - 1) + k] = own[k] - (k % 4 == 0);
-        if (parent < 0) {
-            memcpy(p.turn[j], own, sizeof own);
-            memcpy(p.joint[j], rest[j], sizeof rest[j]);
-        } else {
-            geom_multiply(p.turn[parent], own, p.turn[j]);
-            for (int k = 0; k < 3; k++) bone[k] = rest[j][k] - rest[parent][k];
-            geom_apply(p.turn[parent], bone, moved);
-            for (int k = 0; k < 3; k++) p.joint[j][k] = p.joint[parent][k] + moved[k];
-        }
-        geom_apply(p.turn[j], rest[j], moved);
-        for (int k = 0; k < 3; k++) p.shift[j][k] = p.joint[j][k] - moved[k];
-    }
+    p.posture = posture_of(&b->tree, (const double(*)[3])rest, pose);
     return p;
 }
 
 /* Coordinate i before the joints move it: base + shapes . betas + correctives . feature. */
-static double coordinate(const Posture *p, double base, const float *shape, const float *pose,
+static double coordinate(const Shaped *p, double base, const float *shape, const float *pose,
                          size_t i) {
     double x = base + dot(shape + i * BODY_BETAS, p->betas, BODY_BETAS);
-    return pose ? x + dot(pose + i * BODY_FEATURES, p->feature, BODY_FEATURES) : x;
+    return pose ? x + dot(pose + i * BODY_FEATURES, p->posture.feature, BODY_FEATURES) : x;
 }
 
 /* sum += share * turn_j point + weight * shift_j. */
@@ -188,7 +169,7 @@ static void put(const double *point, const float *translation, float *out) {
     for (int k = 0; k < 3; k++) out[k] = (float)(point[k] + (double)translation[k]);
 }
 
-static void pose_vertex(const Body *b, const Posture *p, size_t v, const float *translation,
+static void pose_vertex(const Body *b, const Shaped *p, size_t v, const float *translation,
                         float *out) {
     double point[3], sum[3] = {0};
     const float *weight = b->weights + v * BODY_JOINTS;
@@ -196,11 +177,11 @@ static void pose_vertex(const Body *b, const Posture *p, size_t v, const float *
         point[k] =
             coordinate(p, (double)b->v_template[3 * v + k], b->shapedirs, b->posedirs, 3 * v + k);
     for (size_t j = 0; j < BODY_JOINTS; j++)
-        if (weight[j] != 0) carry(p, j, point, (double)weight[j], (double)weight[j], sum);
+        if (weight[j] != 0) carry(&p->posture, j, point, (double)weight[j], (double)weight[j], sum);
     put(sum, translation, out);
 }
 
-static void pose_row(const BodyTables *t, const Posture *p, size_t row, const float *translation,
+static void pose_row(const BodyTables *t, const Shaped *p, size_t row, const float *translation,
                      float *out) {
     double sum[3] = {0};
     for (size_t j = 0; j < BODY_JOINTS; j++) {
@@ -208,21 +189,21 @@ static void pose_row(const BodyTables *t, const Posture *p, size_t row, const fl
         double point[3];
         for (size_t k = 0; k < 3; k++)
             point[k] = coordinate(p, constant[k], t->shape, t->pose, row * BODY_ROWS + 3 * j + k);
-        carry(p, j, point, 1, constant[3], sum);
+        carry(&p->posture, j, point, 1, constant[3], sum);
     }
     put(sum, translation, out);
 }
 
 void body_pose(const Body *body, const float pose[3 * BODY_JOINTS], const float betas[BODY_BETAS],
                const float translation[3], float *vertices, float *joints, float *halpe) {
-    const Posture p = posture(body, pose, betas);
+    const Shaped p = shaped(body, pose, betas);
     if (vertices) {
         PARALLEL_FOR
         for (int v = 0; v < body->vertices; v++)
             pose_vertex(body, &p, (size_t)v, translation, vertices + 3 * (size_t)v);
     }
     for (int i = 0; joints && i < BODY_ROWS; i++)
-        joints[i] = (float)(p.joint[i / 3][i % 3] + (double)translation[i % 3]);
+        joints[i] = (float)(p.posture.joint[i / 3][i % 3] + (double)translation[i % 3]);
     for (size_t k = 0; halpe && k < HALPE26_COUNT; k++)
         pose_row(&body->halpe, &p, k, translation, halpe + 3 * k);
 }

@@ -1,11 +1,8 @@
 #include "smpl/poser.h"
 
+#include "smpl/posture.h"
+
 #include <string.h>
-
-#include <math.h>
-
-#define REAL double
-#include "kernels/geom.h"
 
 /* x, y, z and a fourth number, so that columns are added in one vector instruction. */
 enum { LANES = 4, FEATURES = 9 };
@@ -114,39 +111,22 @@ static void rest_joints(const Body *body, const float *betas, double rest[BODY_J
     }
 }
 
-static void set_joint(Chain *c, int j, const double turn[9], const double rest[3],
-                      const double at[3], const float *translation) {
-    double moved[3];
-    geom_apply(turn, rest, moved);
-    for (int k = 0; k < 3; k++) {
-        for (int i = 0; i < 3; i++) c->column[j][i][k] = (float)turn[3 * k + i];
-        c->column[j][3][k] = (float)(at[k] - moved[k] + (double)translation[k]);
-    }
-}
-
 static void set_chain(const Body *body, const float *pose, const float *betas,
                       const float *translation, Chain *c, float *joints) {
-    double rest[BODY_JOINTS][3], turn[BODY_JOINTS][9], at[BODY_JOINTS][3];
+    double rest[BODY_JOINTS][3];
     rest_joints(body, betas, rest);
+    const Posture p = posture_of(&body->tree, (const double(*)[3])rest, pose);
     memset(c, 0, sizeof *c);
-    for (int j = 0; j < BODY_JOINTS; j++) {
-        double axis[3], own[9], bone[3], moved[3];
-        int8_t parent = body->tree.parent[j];
-        for (int k = 0; k < 3; k++) axis[k] = (double)pose[3 * j + k];
-        geom_rodrigues(axis, own);
-        for (int k = 0; k < FEATURES; k++) c->feature[j][k] = (float)(own[k] - (k % 4 == 0));
-        memcpy(turn[j], own, sizeof own);
-        memcpy(at[j], rest[j], sizeof rest[j]);
-        if (parent >= 0) {
-            geom_multiply(turn[parent], own, turn[j]);
-            for (int k = 0; k < 3; k++) bone[k] = rest[j][k] - rest[parent][k];
-            geom_apply(turn[parent], bone, moved);
-            for (int k = 0; k < 3; k++) at[j][k] = at[parent][k] + moved[k];
+    for (int j = 0; j < BODY_JOINTS; j++)
+        for (int k = 0; k < 3; k++) {
+            double moved = (double)translation[k];
+            for (int i = 0; i < 3; i++) c->column[j][i][k] = (float)p.turn[j][3 * k + i];
+            c->column[j][3][k] = (float)(p.shift[j][k] + moved);
+            if (joints) joints[3 * j + k] = (float)(p.joint[j][k] + moved);
         }
-        set_joint(c, j, turn[j], rest[j], at[j], translation);
-        for (int k = 0; joints && k < 3; k++)
-            joints[3 * j + k] = (float)(at[j][k] + (double)translation[k]);
-    }
+    for (int j = 1; j < BODY_JOINTS; j++)
+        for (int k = 0; k < FEATURES; k++)
+            c->feature[j][k] = (float)p.feature[FEATURES * (j - 1) + k];
 }
 
 static void accumulate(float sum[LANES], const float column[LANES], float factor) {
