@@ -240,8 +240,8 @@ typedef struct {
 
 /* update: one optimiser step over the flat slabs, in place.  weights, gradients, m, v [1,1,1,size]
  * (m, v absent where unused), hyper [rows,1,1,4] = learning rate, weight decay, step (1-based) and,
- * written when clip is set, the squared L2 norm of the gradient; cursor [1,1,1,1] = the row in
- * force, or absent: the first; beyond the last: the last.  ADAMW (Loshchilov & Hutter 2017): w -=
+ * written when clip is set, the L2 norm of the gradient; cursor [1,1,1,1] = the row in force, or
+ * absent: the first; beyond the last: the last.  ADAMW (Loshchilov & Hutter 2017): w -=
  * lr*wd*w; w -= lr/(1-beta1^t) * m/(sqrt(v)/sqrt(1-beta2^t) + eps).  ADAM: decay is added to the
  * gradient. SGD: m = momentum*m + g + wd*w; w -= lr*m (nesterov: g + momentum*m).  AVERAGE: w +=
  * lr*(g - w), a moving average of the numbers g.  With clip, a gradient whose norm over all ranges

@@ -27,8 +27,8 @@ static __global__ void update_part(size_t count, UpdateAttr a, const REAL *__res
     }
 }
 
-/* The squares of one part's gradient, into the row in force: overwritten by the first part, added
- * to by the others. */
+/* The norm of the gradient's parts so far, into the row in force: the first part begins, the others
+ * add to it.  Its square may be more than a float holds. */
 struct Squares {
     typedef double Value;
     const REAL *g;
@@ -39,8 +39,9 @@ struct Squares {
 
     __device__ double term(unsigned at, unsigned) const { return (double)g[at] * (double)g[at]; }
     __device__ void put(unsigned, double sum) const {
-        REAL *squares = hyper + 4 * update_row(cursor, rows) + 3;
-        *squares = (REAL)(sum + (first ? 0 : (double)*squares));
+        REAL *norm = hyper + 4 * update_row(cursor, rows) + 3;
+        double before = first ? 0 : (double)*norm;
+        *norm = (REAL)sqrt(sum + before * before);
     }
 };
 

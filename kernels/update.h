@@ -19,7 +19,7 @@ typedef struct {
 /* What clipping multiplies the gradient by; 0: nothing may change. */
 INLINE double update_scale(const UpdateAttr *a, const REAL *hyper) {
     if (!(a->clip > 0)) return 1;
-    double norm = sqrt((double)hyper[3]);
+    double norm = (double)hyper[3];
     if (!isfinite(norm)) return 0;
     return norm > (double)a->clip ? (double)a->clip / norm : 1;
 }
