@@ -7,7 +7,7 @@
 
 Posture posture_of(const SkinAttr *tree, const double rest[BODY_JOINTS][3],
                    const float pose[3 * BODY_JOINTS]) {
-    Posture p;
+    Posture p = {0};
     double own[BODY_JOINTS][9];
     for (int j = 0; j < BODY_JOINTS; j++) {
         double axis[3];
