@@ -139,7 +139,7 @@ typedef struct {
     const char *decode;
 
     /* What 2D poses tell about people; NULL and 0: what suits the pose network that comes with
-     * crowdrec, 0.3, 0.5 and "on", and nothing with another one or with boxes. */
+     * crowdrec, 0.3, 0.55 and "on", and nothing with another one or with boxes. */
     double pose_nms;  /* similarity (OKS) of 2D poses above which the weaker person goes, negative:
                          nobody does */
     double pose_conf; /* least mean confidence of a person's 2D keypoints, negative: any */

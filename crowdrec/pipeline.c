@@ -107,7 +107,7 @@ static void choose_rules(Pipeline *p) {
     if (!o->flip) o->flip = pose ? "on" : "off";
     if (!o->decode) o->decode = pose ? "fit" : "quarter";
     o->pose_nms = defaults_value(o->pose_nms, sift ? 0.3 : 0);
-    o->pose_conf = defaults_value(o->pose_conf, sift ? 0.5 : 0);
+    o->pose_conf = defaults_value(o->pose_conf, sift ? 0.55 : 0);
     if (!o->pose_boxes) o->pose_boxes = sift ? "on" : "off";
     if (!o->recipe) o->recipe = mesh ? "models" : "paper";
 }

@@ -87,7 +87,7 @@ static const Option option[] = {
      "Similarity (OKS) of 2D keypoints above which the weaker of two people is dropped.  Default: "
      "0.3 with the default pose network, none with another one or with --boxes."},
     {"--pose-conf", 0, REAL, "X|none", AT(run.pose_conf), 0.001, 1, "none", POSES,
-     "Least mean confidence of a person's 2D keypoints.  Default: 0.5 with the default pose "
+     "Least mean confidence of a person's 2D keypoints.  Default: 0.55 with the default pose "
      "network, none with another one or with --boxes."},
     {"--pose-boxes", 0, CHOICE, "on|off", AT(run.pose_boxes), 0, 0, NULL, POSES,
      "Boxes are moved to the 2D keypoints, for what follows and in the results.  Default: on "
