@@ -87,14 +87,7 @@ static Status complete(const TrainOptions *given, TrainOptions *o) {
                     o->net ? "--net" : "--mean");
     if (o->steps && o->epochs) return fail(ERR_USAGE, "--steps and --epochs exclude each other");
     if (!o->output) return fail(ERR_USAGE, "--output is needed: the folder for the results");
-    char last[FILE_PATH];
-    TRY(file_join(o->output, "last.safetensors", last));
-    if (!o->resume && !access(last, F_OK))
-        return fail(
-            ERR_USAGE,
-            "%s: a training is there; --resume goes on with it, another --output starts anew",
-            last);
-    return output_prepare(o->output);
+    return OK;
 }
 
 /* The network in a file, which must bring all of it before memory is taken for it. */
@@ -252,9 +245,21 @@ static Status open_loader(Run *r) {
     return trainload_new(r->task, &r->trainer->graph, &load, &r->loader);
 }
 
+/* Nothing of an earlier training is overwritten. */
+static Status take_folder(const Run *r) {
+    char path[FILE_PATH];
+    if (!r->o.resume && !access(path_of(r, "last.safetensors", path), F_OK))
+        return fail(
+            ERR_USAGE,
+            "%s: a training is there; --resume goes on with it, another --output starts anew",
+            path);
+    return output_prepare(r->o.output);
+}
+
 static Status prepare(Run *r) {
     char path[FILE_PATH];
     if (r->task->samples < 1) return fail(ERR_INPUT, "the sets have no usable sample");
+    TRY(take_folder(r));
     TRY(open_trainer(r));
     TRY(start(r));
     int epoch = (r->task->samples + samples_of_step(r) - 1) / samples_of_step(r);
