@@ -29,26 +29,13 @@ Augment augment_draw(const TrainOptions *o, uint64_t key) {
 
 static bool of_arm(int j) { return j >= HALPE26_L_ELBOW && j <= HALPE26_R_WRIST; }
 
-/* Around the keypoints that are seen, those of the arms among them if `arms`. */
-static void hull_of(const DatasetPerson *p, bool arms, float hull[4]) {
-    hull[0] = hull[1] = INFINITY, hull[2] = hull[3] = -INFINITY;
-    for (int j = 0; j < CROWD_KEYPOINTS; j++) {
-        const float *k = p->keypoints[j];
-        if (!(k[2] > 0) || (of_arm(j) && !arms)) continue;
-        for (int axis = 0; axis < 2; axis++) {
-            hull[axis] = fminf(hull[axis], k[axis]);
-            hull[2 + axis] = fmaxf(hull[2 + axis], k[axis]);
-        }
-    }
-}
-
 /* The box without what only arms reach; as it is where nothing else is known. */
 static void armless_box(const DatasetPerson *p, float box[4]) {
     float all[4], body[4], cut[4];
     memcpy(box, p->box, sizeof p->box);
     if (!(p->has & DATASET_KEYPOINTS)) return;
-    hull_of(p, true, all);
-    hull_of(p, false, body);
+    crowd_hull(p->keypoints, NULL, all);
+    crowd_hull(p->keypoints, of_arm, body);
     for (int side = 0; side < 4; side++) cut[side] = p->box[side] + body[side] - all[side];
     if (crop_usable(cut)) memcpy(box, cut, sizeof cut);
 }

@@ -59,13 +59,20 @@ static void reach(const Person *p, float margin[4]) {
     margin[3] = feet ? 0.018f : 0.055f;
 }
 
-bool crowd_box_of_keypoints(Person *p, float share) {
-    float low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY}, margin[4];
-    for (int i = 0; i < CROWD_KEYPOINTS; i++)
-        for (int k = 0; p->keypoints[i][2] > 0 && k < 2; k++) {
-            low[k] = fminf(low[k], p->keypoints[i][k]);
-            high[k] = fmaxf(high[k], p->keypoints[i][k]);
+void crowd_hull(const float (*keypoints)[3], bool (*without)(int joint), float hull[4]) {
+    hull[0] = hull[1] = INFINITY, hull[2] = hull[3] = -INFINITY;
+    for (int i = 0; i < CROWD_KEYPOINTS; i++) {
+        if (!(keypoints[i][2] > 0) || (without && without(i))) continue;
+        for (int k = 0; k < 2; k++) {
+            hull[k] = fminf(hull[k], keypoints[i][k]);
+            hull[2 + k] = fmaxf(hull[2 + k], keypoints[i][k]);
         }
+    }
+}
+
+bool crowd_box_of_keypoints(Person *p, float share) {
+    float hull[4], margin[4], *low = hull, *high = hull + 2;
+    crowd_hull((const float(*)[3])p->keypoints, NULL, hull);
     if (!(high[0] > low[0] && high[1] > low[1])) return false;
     float side = fmaxf(high[0] - low[0], high[1] - low[1]);
     reach(p, margin);

@@ -72,6 +72,10 @@ void crowd_filter(Crowd *crowd, bool (*keep)(const Person *, void *), void *cont
 /* Whether a part of the box lies on the photo. */
 bool crowd_sees(const Crowd *crowd, const float box[4]);
 
+/* Around the keypoints [26] with a confidence above 0, but for the joints that `without` (NULL:
+ * none) tells: x0, y0, x1, y1; infinities the wrong way round where there are none. */
+void crowd_hull(const float (*keypoints)[3], bool (*without)(int joint), float hull[4]);
+
 /* Moves the box towards the one around the keypoints with a confidence above 0, grown by what a
  * body has beyond them: by a share of the way, 1 all of it.  False, and the box as it was, where
  * they span none. */
