@@ -2,6 +2,7 @@
 
 #include "crowdrec/jsonfile.h"
 #include "crowdrec/pipeline.h"
+#include "crowdrec/refine.h"
 #include "crowdrec/scoreboard.h"
 #include "tensor/file.h"
 #include "tensor/log.h"
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TABLE_ONE = 5, SETTING_TEXT = 64, DEFAULT_GROUP = 50 };
+enum { TABLE_ONE = 5, SETTING_TEXT = 64 };
 
 static const int default_iterations[] = {0, 80, 200, 260};
 static const double default_conf[] = {0.45, 0.24, 0.23};
@@ -244,7 +245,7 @@ static json_t *setting_json(const Setting *s) {
     const double *values = paper_row(s);
     json_t *json =
         json_pack("{s:i, s:i, s:o, s:o, s:o}", "iterations", s->iterations, "group",
-                  s->group ? s->group : DEFAULT_GROUP, "conf", jsonfile_number(s->conf), "seconds",
+                  s->group ? s->group : REFINE_GROUP, "conf", jsonfile_number(s->conf), "seconds",
                   jsonfile_number(s->seconds), "total", scoreboard_row(&s->total));
     json_t *published = values ? json_object() : json_null();
     for (int k = 0; values && k < TABLE_ONE; k++)

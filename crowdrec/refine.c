@@ -103,7 +103,7 @@ static const RefineRecipe *recipe_of(const RefineOptions *o) {
 }
 
 static int group_size(const RefineOptions *o, int people) {
-    return o->group < 0 ? people : o->group > 0 ? o->group : 50;
+    return o->group < 0 ? people : o->group > 0 ? o->group : REFINE_GROUP;
 }
 
 /* Of the first group, or one of those after it. */

@@ -32,11 +32,13 @@ typedef struct {
     double seconds;                              /* since refine_run began */
 } RefineStep;
 
+enum { REFINE_GROUP = 50 }; /* people refined together where the options do not say */
+
 typedef struct {
     const RefineRecipe *recipe; /* NULL: "paper" */
     int iterations;             /* 0: the recipe's (260) */
     int max_iterations;         /* hard cap of the convergence rule, 0: 4 * iterations */
-    int group;                  /* people per group, 0: 50; -1: all people jointly */
+    int group;                  /* people per group, 0: REFINE_GROUP; -1: all people jointly */
     double rate;                /* learning rate, 0: the recipe's */
     double crowd, betas, pose;  /* weights of these terms, 0: the recipe's */
     double time_limit;          /* seconds for the whole photo, 0: none */
