@@ -1,7 +1,6 @@
 #include "crowdrec/augment.h"
 
 #include "crowdrec/crop.h"
-#include "crowdrec/defaults.h"
 #include "smpl/joints.h"
 #include "tensor/rng.h"
 
@@ -14,16 +13,16 @@ static double within(double value, double limit) { return fmax(-limit, fmin(limi
 
 Augment augment_draw(const TrainOptions *o, uint64_t key) {
     uint64_t s = rng_stream("augment", key);
-    double rotate = defaults_value(o->rotate, 30) * M_PI / 180,
-           colour = defaults_value(o->colour, 0.2);
-    double jitter = defaults_value(o->jitter, 0.05);
-    Augment a = {.size = 1 + defaults_value(o->scale, 0.25) * (double)rng_signed(s, 0),
-                 .shift = {jitter * (double)rng_signed(s, 1), jitter * (double)rng_signed(s, 2)},
-                 .flip = !o->no_flip && rng_uniform(s, 3) < 0.5f,
-                 .armless = (double)rng_uniform(s, 8) < o->armless};
+    double rotate = o->rotate * M_PI / 180;
+    Augment a = {
+        .size = 1 + o->scale * (double)rng_signed(s, 0),
+        .shift = {o->jitter * (double)rng_signed(s, 1), o->jitter * (double)rng_signed(s, 2)},
+        .flip = !o->no_flip && rng_uniform(s, 3) < 0.5f,
+        .armless = (double)rng_uniform(s, 8) < o->armless};
     if ((double)rng_uniform(s, 4) < TURNED)
         a.roll = within(rotate * rng_normal(rng_stream("augment roll", key), 0), 2 * rotate);
-    for (uint64_t k = 0; k < 3; k++) a.gain[k] = (float)(1 + colour * (double)rng_signed(s, 5 + k));
+    for (uint64_t k = 0; k < 3; k++)
+        a.gain[k] = (float)(1 + o->colour * (double)rng_signed(s, 5 + k));
     return a;
 }
 

@@ -35,6 +35,11 @@ int crowd_count(const Crowd *crowd, unsigned flags) {
     return count;
 }
 
+void crowd_mark_body(Person *p) {
+    p->flags = (p->flags | PERSON_HAS_BODY) & ~(unsigned)PERSON_BEHIND_CAMERA;
+    if (!(p->joints[HALPE26_HIP][2] > 0)) p->flags |= PERSON_BEHIND_CAMERA;
+}
+
 void crowd_filter(Crowd *crowd, bool (*keep)(const Person *, void *), void *context) {
     int kept = 0;
     for (int i = 0; i < crowd->count; i++)

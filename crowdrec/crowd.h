@@ -8,12 +8,13 @@
 #ifndef CROWDREC_CROWD_H
 #define CROWDREC_CROWD_H
 
+#include "smpl/joints.h"
 #include "tensor/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { CROWD_KEYPOINTS = 26, CROWD_POSE = 72, CROWD_BETAS = 10 };
+enum { CROWD_KEYPOINTS = HALPE26_COUNT, CROWD_POSE = 3 * SMPL24_COUNT, CROWD_BETAS = 10 };
 
 /* What a person's record holds beyond its box. */
 enum {
@@ -65,6 +66,10 @@ Person *crowd_add(Crowd *crowd);
 
 /* How many people have all of these flags. */
 int crowd_count(const Crowd *crowd, unsigned flags);
+
+/* Once joints are filled: PERSON_HAS_BODY, and PERSON_BEHIND_CAMERA where the hip's depth is not
+ * above 0. */
+void crowd_mark_body(Person *p);
 
 /* Drops every person for which keep is false, order kept. */
 void crowd_filter(Crowd *crowd, bool (*keep)(const Person *, void *), void *context);

@@ -80,7 +80,7 @@ enum {
     CROWDREC_HAS_KEYPOINTS = 1,
     CROWDREC_HAS_BODY = 2,
     CROWDREC_IS_REFINED = 4,
-    CROWDREC_IS_BEHIND_CAMERA = 8 /* the body's root has negative depth */
+    CROWDREC_IS_BEHIND_CAMERA = 8 /* the depth of the body's hip is not above 0 */
 };
 
 typedef struct {

@@ -100,13 +100,13 @@ static Tensor *joint_error(const Scope *m, const LossBodies *b, const LossTruth 
     return scale(m, divide(m, sum(m, errors, AXES_ALL), people), 1 / (3.0f * HALPE26_COUNT));
 }
 
-const LossShares losses_paper_shares = {5, 5, 5, 1, 0.1};
+const LossTrainingWeights losses_paper_weights = {5, 5, 5, 1, 0.1};
 
-static Tensor *share(const Scope *m, Tensor *t, double factor) {
+static Tensor *weighted(const Scope *m, Tensor *t, double factor) {
     return scale(m, t, (float)factor);
 }
 
-LossTraining losses_training(const Scope *m, const LossShares *s, const Body *body,
+LossTraining losses_training(const Scope *m, const LossTrainingWeights *w, const Body *body,
                              const BodyTables *vertices, const LossBodies *b, Tensor *betas,
                              const LossTruth *t) {
     LossTraining l = {0};
@@ -115,13 +115,13 @@ LossTraining losses_training(const Scope *m, const LossShares *s, const Body *bo
     l.pose = known_mean(m, b->rotations, t->rotations, has_smpl, 9 * BODY_JOINTS);
     l.betas = known_mean(m, betas, t->betas, has_smpl, BODY_BETAS);
     l.joints = joint_error(m, b, t, has_3d);
-    l.total = add(m, share(m, l.keypoints, s->keypoints), share(m, l.pose, s->pose));
-    l.total = add(m, l.total, share(m, l.betas, s->betas));
-    l.total = add(m, l.total, share(m, l.joints, s->joints));
+    l.total = add(m, weighted(m, l.keypoints, w->keypoints), weighted(m, l.pose, w->pose));
+    l.total = add(m, l.total, weighted(m, l.betas, w->betas));
+    l.total = add(m, l.total, weighted(m, l.joints, w->joints));
     if (!vertices) return l;
     Tensor *found = body_regressed(m, body, vertices, "vertices", b->rotations, betas);
     Tensor *truth = body_regressed(m, body, vertices, "vertices", t->rotations, t->betas);
     l.vertices = known_mean(m, found, truth, has_smpl, 3 * vertices->rows);
-    l.total = add(m, l.total, share(m, l.vertices, s->vertices));
+    l.total = add(m, l.total, weighted(m, l.vertices, w->vertices));
     return l;
 }

@@ -83,12 +83,12 @@ typedef struct {
  * and betas alike). */
 typedef struct {
     double keypoints, pose, betas, joints, vertices;
-} LossShares;
-extern const LossShares losses_paper_shares;
+} LossTrainingWeights;
+extern const LossTrainingWeights losses_paper_weights;
 
 /* Pre-training (paper eqs. 2 to 6): squared errors of reprojection, of SMPL's parameters, of 3D
  * joints less Halpe's hip, and of vertices without translation, each a mean over what is known, 0
- * where nothing is.  Terms are unweighted; total has the shares. */
+ * where nothing is.  Terms are unweighted; total is weighted. */
 typedef struct {
     Tensor *keypoints, *pose, *betas, *joints; /* [1,1,1,1] */
     Tensor *vertices;                          /* NULL without tables */
@@ -97,7 +97,7 @@ typedef struct {
 
 /* bodies: rotations, joints and projected are read.  vertices: tables of the vertices that are
  * compared, or NULL. */
-LossTraining losses_training(const Scope *m, const LossShares *shares, const Body *body,
+LossTraining losses_training(const Scope *m, const LossTrainingWeights *weights, const Body *body,
                              const BodyTables *vertices, const LossBodies *bodies, Tensor *betas,
                              const LossTruth *truth);
 

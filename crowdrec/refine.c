@@ -210,8 +210,8 @@ static void fill_person(Person *person, const IterateBodies *b, int i, int group
     person->loss_betas = b->each_betas[i];
     person->loss_pose = b->each_pose[i];
     person->group = group;
-    person->flags = (person->flags | PERSON_REFINED) & ~(unsigned)PERSON_BEHIND_CAMERA;
-    if (!(person->trans[2] > 0)) person->flags |= PERSON_BEHIND_CAMERA;
+    person->flags |= PERSON_REFINED;
+    crowd_mark_body(person);
 }
 
 static Status keep_bodies(Refiner *r, const Iterator *it, const Group *g, int group) {

@@ -3,8 +3,12 @@
 #include "crowdrec/predict.h"
 #include "smpl/procedural.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define REAL float
+#include "kernels/geom.h"
 
 enum {
     CHUNK = 64, /* people whose crops are in memory at a time */
@@ -19,6 +23,8 @@ struct Regressor {
     const volatile int *interrupted;
     bool snapshot;
 };
+
+_Static_assert((int)CROWD_BETAS == BODY_BETAS, "a person has a body's betas");
 
 static Status open_body(const RegressOptions *o, Body **out) {
     return o->body ? body_load(o->body, o->body_regressor, out) : procedural_body(out);
@@ -67,24 +73,14 @@ Status regress_reset(Regressor *r) {
     return OK;
 }
 
-/* Translation in the camera frame from the crop's camera (paper eq. 1, with CLIFF's 1e-9). */
-static void place(const Person *person, const Camera *camera, float trans[3]) {
-    const float *cam = person->crop_camera;
-    double bs = 200.0 * person->scale * cam[0] + 1e-9;
-    trans[0] = (float)(2 * (person->center[0] - camera->cx) / bs + cam[1]);
-    trans[1] = (float)(2 * (person->center[1] - camera->cy) / bs + cam[2]);
-    trans[2] = (float)(2 * camera->focal / bs);
-}
-
-static void fill_person(const Regressor *r, const Crowd *crowd, Person *person, const Prediction *p,
+static void fill_person(const Regressor *r, Person *person, const float *box, const Prediction *p,
                         int i) {
     memcpy(person->pose, p->angles + (size_t)i * CROWD_POSE, sizeof person->pose);
     memcpy(person->betas, p->betas + (size_t)i * CROWD_BETAS, sizeof person->betas);
     memcpy(person->crop_camera, p->cam + (size_t)i * 3, sizeof person->crop_camera);
-    place(person, &crowd->camera, person->trans);
+    geom_camera(person->crop_camera, box, person->trans);
     body_pose(r->body, person->pose, person->betas, person->trans, NULL, NULL, person->joints[0]);
-    person->flags |= PERSON_HAS_BODY;
-    if (!(person->trans[2] > 0)) person->flags |= PERSON_BEHIND_CAMERA;
+    crowd_mark_body(person);
 }
 
 static Status regress_people(Regressor *r, Cutter *cutter, Crowd *crowd, const int *index,
@@ -93,11 +89,11 @@ static Status regress_people(Regressor *r, Cutter *cutter, Crowd *crowd, const i
     Prediction prediction;
     TRY(people_new(cutter, crowd, index, count, r->net.height, r->net.width, &people));
     Status status = predict_run(r->predictor, &people, &prediction);
+    for (int i = 0; i < count && status == OK; i++)
+        fill_person(r, &crowd->person[index[i]], people.box + 6 * i, &prediction, i);
+    if (status == OK) predict_result_free(&prediction);
     people_free(&people);
-    TRY(status);
-    for (int i = 0; i < count; i++) fill_person(r, crowd, &crowd->person[index[i]], &prediction, i);
-    predict_result_free(&prediction);
-    return OK;
+    return status;
 }
 
 Status regress_run(Regressor *r, const Image *photo, Crowd *crowd) {

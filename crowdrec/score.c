@@ -216,9 +216,9 @@ static double spread(const Posed *all, const int *index, int n) {
     for (int i = 0; i < n; i++) {
         const PosedPerson *f = &all->person[index[i]];
         Person *p = crowd_add(&crowd);
-        p->flags = PERSON_HAS_BODY | (f->joint[HALPE26_HIP][2] < 0 ? PERSON_BEHIND_CAMERA : 0);
         for (int j = 0; j < HALPE26_COUNT; j++)
             for (int k = 0; k < 3; k++) p->joints[j][k] = (float)f->joint[j][k];
+        crowd_mark_body(p);
     }
     crowd_ground(&crowd);
     double value = n > 1 ? crowd.ground_spread : NAN;

@@ -29,11 +29,11 @@ typedef struct {
     int batch, epochs, warmup;
     const char *optimizer;
     double rate, min_share, decay, momentum, clip, ema;
-} Recipe;
+} Usual;
 
-/* Pose: HRNet's (Sun et al. 2019).  Mesh: the paper's, section 3.1.  Detector: YOLOX's (Ge et al.
+/* Pose: HRNet's (Sun et al. 2019).  Mesh: the paper's, section 2.3.  Detector: YOLOX's (Ge et al.
  * 2021), whose rate is per 64 photos. */
-static const Recipe recipes[] = {
+static const Usual usual[] = {
     [CROWDREC_TRAIN_POSE] = {32, 210, 100, "adam", 1e-3, 0.01, 0, 0, 0, 0.9998},
     [CROWDREC_TRAIN_MESH] = {32, 105, 100, "adam", 1e-4, 0.1, 0, 0, 1, 0.9998},
     [CROWDREC_TRAIN_DETECTOR] = {8, 300, 500, "sgd", 0.01 / 8, 0.05, 5e-4, 0.9, 0, 0.9998},
@@ -63,23 +63,7 @@ static Status check_ranges(const TrainOptions *o) {
     return OK;
 }
 
-/* Options with the defaults filled in. */
-static Status complete(const TrainOptions *given, TrainOptions *o) {
-    TRY(check_ranges(given));
-    const Recipe *r = &recipes[given->task];
-    *o = *given;
-    if (!o->batch) o->batch = r->batch;
-    if (!o->accumulate) o->accumulate = 1;
-    if (!o->workers) o->workers = 2;
-    if (!o->optimizer) o->optimizer = r->optimizer;
-    o->rate = defaults_value(o->rate, r->rate);
-    o->min_rate = defaults_value(o->min_rate, r->min_share * o->rate);
-    o->decay = defaults_value(o->decay, r->decay);
-    o->momentum = defaults_value(o->momentum, r->momentum);
-    o->clip = defaults_value(o->clip, r->clip);
-    o->ema = defaults_value(o->ema, r->ema);
-    o->warmup = (int)defaults_value(o->warmup, r->warmup);
-    if (!o->steps && !o->epochs && !(o->time_limit > 0)) o->epochs = r->epochs;
+static Status check_together(const TrainOptions *o) {
     if (o->weights && o->backbone)
         return fail(ERR_USAGE, "--weights and --backbone exclude each other");
     if (o->weights && (o->net || o->mean))
@@ -87,6 +71,32 @@ static Status complete(const TrainOptions *given, TrainOptions *o) {
                     o->net ? "--net" : "--mean");
     if (o->steps && o->epochs) return fail(ERR_USAGE, "--steps and --epochs exclude each other");
     if (!o->output) return fail(ERR_USAGE, "--output is needed: the folder for the results");
+    return OK;
+}
+
+Status train_fill(const TrainOptions *given, TrainOptions *o) {
+    TRY(check_ranges(given));
+    TRY(check_together(given));
+    const Usual *u = &usual[given->task];
+    *o = *given;
+    if (!o->batch) o->batch = u->batch;
+    if (!o->accumulate) o->accumulate = 1;
+    if (!o->workers) o->workers = 2;
+    if (!o->optimizer) o->optimizer = u->optimizer;
+    if (!o->steps && !o->epochs && !(o->time_limit > 0)) o->epochs = u->epochs;
+    o->rate = defaults_value(o->rate, u->rate);
+    o->min_rate = defaults_value(o->min_rate, u->min_share * o->rate);
+    o->decay = defaults_value(o->decay, u->decay);
+    o->momentum = defaults_value(o->momentum, u->momentum);
+    o->clip = defaults_value(o->clip, u->clip);
+    o->ema = defaults_value(o->ema, u->ema);
+    o->warmup = (int)defaults_value(o->warmup, u->warmup);
+    o->rotate = defaults_value(o->rotate, 30);
+    o->scale = defaults_value(o->scale, 0.25);
+    o->jitter = defaults_value(o->jitter, 0.05);
+    o->colour = defaults_value(o->colour, 0.2);
+    o->emphasis = defaults_value(o->emphasis, 30);
+    o->vertices = (int)defaults_value(o->vertices, 128);
     return OK;
 }
 
@@ -428,8 +438,7 @@ static void report_end(const Run *r, FILE *report) {
 }
 
 Status train_run(TrainTask *task, const TrainOptions *options, FILE *report) {
-    Run r = {.task = task};
-    TRY(complete(options, &r.o));
+    Run r = {.task = task, .o = *options};
     Status status = prepare(&r);
     if (status == OK) status = loop(&r);
     trainload_free(r.loader);
@@ -443,16 +452,16 @@ Status train_run(TrainTask *task, const TrainOptions *options, FILE *report) {
     return closed;
 }
 
-Status train(const TrainOptions *options, FILE *report) {
+Status train(const TrainOptions *given, FILE *report) {
     TrainTask task = {0};
-    TrainOptions checked;
-    TRY(complete(options, &checked));
-    switch (options->task) {
-    case CROWDREC_TRAIN_POSE: TRY(trainpose_open(options, &task)); break;
-    case CROWDREC_TRAIN_MESH: TRY(trainmesh_open(options, &task)); break;
-    case CROWDREC_TRAIN_DETECTOR: TRY(traindetect_open(options, &task)); break;
+    TrainOptions o;
+    TRY(train_fill(given, &o));
+    switch (o.task) {
+    case CROWDREC_TRAIN_POSE: TRY(trainpose_open(&o, &task)); break;
+    case CROWDREC_TRAIN_MESH: TRY(trainmesh_open(&o, &task)); break;
+    case CROWDREC_TRAIN_DETECTOR: TRY(traindetect_open(&o, &task)); break;
     }
-    Status status = train_run(&task, options, report);
+    Status status = train_run(&task, &o, report);
     task.close(task.self);
     return status;
 }

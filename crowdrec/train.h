@@ -1,8 +1,10 @@
 /* Train: the loop by which every network is trained, and what a task gives to it.
  *
+ *     TrainOptions options;
  *     TrainTask task;
- *     TRY(traindetect_open(options, &task));     // or trainpose_open, trainmesh_open
- *     TRY(train_run(&task, options, stdout));
+ *     TRY(train_fill(given, &options));
+ *     TRY(traindetect_open(&options, &task));     // or trainpose_open, trainmesh_open
+ *     TRY(train_run(&task, &options, stdout));
  *     task.close(task.self);
  *
  * A task says what one sample is, what the loss is and how good a network is; the loop does the
@@ -64,6 +66,10 @@ typedef struct {
     Status (*start)(void *self, Params *params);
 } TrainTask;
 
+/* The options with their defaults in place: all that follows takes these.  ERR_USAGE for options
+ * that are out of range or exclude each other. */
+Status train_fill(const TrainOptions *given, TrainOptions *out);
+
 /* Which network is to be trained: that of the checkpoint to go on from, of options->weights, the
  * variant options->net or else `small`; with the input size asked for.  ERR_USAGE when it is not of
  * that kind. */
@@ -74,7 +80,7 @@ Status train_spec(const TrainOptions *options, NetKind kind, const char *small, 
  * the first such tensor; files keep what they were at the last checkpoint. */
 Status train_run(TrainTask *task, const TrainOptions *options, FILE *report);
 
-/* Opens the task, runs it, closes it. */
-Status train(const TrainOptions *options, FILE *report);
+/* Fills the options in, opens the task, runs it, closes it. */
+Status train(const TrainOptions *given, FILE *report);
 
 #endif

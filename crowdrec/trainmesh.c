@@ -17,7 +17,7 @@
 #define REAL double
 #include "kernels/geom.h"
 
-enum { VERTICES = 128, VALIDATION_BATCH = 32 };
+enum { VALIDATION_BATCH = 32 };
 
 /* Places in TrainGraph.input. */
 enum {
@@ -43,7 +43,7 @@ typedef struct {
     Body *body;
     Arena *arena;
     BodyTables vertices; /* rows 0: none */
-    LossShares shares;
+    LossTrainingWeights weights;
     TrainSet train, validation;
 } MeshTask;
 
@@ -92,8 +92,8 @@ static TrainGraph build(const void *self, const Scope *m, int batch) {
                        g.input[BETAS],     g.input[JOINTS],     g.input[HAS]};
     LossBodies bodies =
         losses_bodies(m, t->body, &(LossPrediction){y.pose6d, y.betas, y.cam}, &place);
-    LossTraining l = losses_training(m, &t->shares, t->body, t->vertices.rows ? &t->vertices : NULL,
-                                     &bodies, y.betas, &truth);
+    LossTraining l = losses_training(
+        m, &t->weights, t->body, t->vertices.rows ? &t->vertices : NULL, &bodies, y.betas, &truth);
     g.loss = l.total;
     g.seed = y.seed;
     add_term(&g, "keypoints", l.keypoints);
@@ -401,8 +401,8 @@ static void close_task(void *self) {
 
 /* Vertices spread evenly over the file's order. */
 static void choose_vertices(MeshTask *t) {
-    int all = t->body->vertices, rows = t->o.vertices ? t->o.vertices : VERTICES;
-    if (rows < 0) return;
+    int all = t->body->vertices, rows = t->o.vertices;
+    if (!rows) return;
     if (rows > all) rows = all;
     float *one = calloc((size_t)rows * (size_t)all, sizeof *one);
     CHECK(one, "out of memory");
@@ -424,17 +424,17 @@ static Status open_parts(MeshTask *t) {
     return trainset_open_validation(&t->o, has_truth, &t->validation);
 }
 
-static LossShares shares_of(const TrainOptions *o) {
+static LossTrainingWeights weights_of(const TrainOptions *o) {
     const double *w = o->loss_weights;
-    LossShares given = {w[0], w[1], w[2], w[3], w[4]};
-    return w[0] + w[1] + w[2] + w[3] + w[4] > 0 ? given : losses_paper_shares;
+    LossTrainingWeights given = {w[0], w[1], w[2], w[3], w[4]};
+    return w[0] + w[1] + w[2] + w[3] + w[4] > 0 ? given : losses_paper_weights;
 }
 
 Status trainmesh_open(const TrainOptions *options, TrainTask *out) {
     MeshTask *t = calloc(1, sizeof *t);
     CHECK(t, "out of memory");
     t->o = *options;
-    t->shares = shares_of(options);
+    t->weights = weights_of(options);
     Status status = open_parts(t);
     if (status != OK) {
         close_task(t);

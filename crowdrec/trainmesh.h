@@ -1,4 +1,4 @@
-/* Trainmesh: CLIFF (Li et al. 2022), trained with the paper's losses (section 1.1, eqs. 2 to 6).
+/* Trainmesh: CLIFF (Li et al. 2022), trained with the paper's losses (section 1.2, eqs. 2 to 6).
  *
  *     TrainTask task;
  *     TRY(trainmesh_open(options, &task));

@@ -3,7 +3,6 @@
 #include "crowdrec/ap.h"
 #include "crowdrec/augment.h"
 #include "crowdrec/crop.h"
-#include "crowdrec/defaults.h"
 #include "crowdrec/metrics.h"
 #include "crowdrec/pose2d.h"
 #include "crowdrec/span.h"
@@ -19,8 +18,6 @@ enum { STRIDE = 4, VALIDATION_BATCH = 32, LEAST_JOINTS = 4 };
 
 /* Deviation of a target in heatmap pixels: 2 for inputs of height 256. */
 static const double DEVIATION = 2.0 / 256;
-
-static const double EMPHASIS = 30; /* of the loss at first, unless an option says otherwise */
 
 typedef struct {
     TrainOptions o;
@@ -126,7 +123,7 @@ static void fill_targets(const PoseTask *t, const DatasetPerson *p, const View *
 }
 
 static float emphasis_at(const PoseTask *t, double progress) {
-    return (float)(defaults_value(t->o.emphasis, EMPHASIS) * 0.5 * (1 + cos(M_PI * progress)));
+    return (float)(t->o.emphasis * 0.5 * (1 + cos(M_PI * progress)));
 }
 
 static Status sample(void *self, const TrainDraw *draw, void *const *input) {

@@ -1,8 +1,8 @@
 /* Activation: the functions with an exponential, for rows of floats, with the widest vectors that
  * the processor has.
  *
- *     ISA_PICK(activation_silu)(y, x, size);                  // y = x/(1 + e^-x)
- *     ISA_PICK(activation_silu_slope)(dx, dy, x, size, add);  // dx = (or +=) dy*silu'(x)
+ *     isa_pick(activation_silu)(y, x, size);                  // y = x/(1 + e^-x)
+ *     isa_pick(activation_silu_slope)(dx, dy, x, size, add);  // dx = (or +=) dy*silu'(x)
  *
  * Results may take the place of operands.  e^x is within 2 units in the last place, sigmoid and
  * silu within 4; a value does not depend on where in a row it stands.

@@ -97,9 +97,8 @@ static void statistics_of_floats(const Call *c, Layout s) {
     PARALLEL_FOR
     for (int chunk = 0; chunk < sums.chunks; chunk++) {
         size_t begin = chunk_begin(&sums, s, chunk), end = chunk_begin(&sums, s, chunk + 1);
-        ISA_PICK(batchnorm_moments)
-        (end - begin, s.c, x + begin * (size_t)s.c, 0, sums.first + chunk * s.c,
-         sums.second + chunk * s.c);
+        isa_pick(batchnorm_moments)(end - begin, s.c, x + begin * (size_t)s.c, 0,
+                                    sums.first + chunk * s.c, sums.second + chunk * s.c);
     }
     merge_moments(&sums, s);
     for (int k = 0; k < s.c; k++) keep_statistics(c, s.pixels, k, sums.first[k], sums.second[k]);
@@ -120,9 +119,8 @@ static void forward_of_floats(const Call *c, Layout s) {
     PARALLEL_FOR
     for (size_t i = 0; i < s.pixels; i += piece_pixels(s)) {
         size_t at = i * (size_t)s.c;
-        ISA_PICK(batchnorm_apply)
-        (piece_count(s, i), s.c, x + at, c->out[1].data, c->out[2].data, c->in[1].data,
-         c->in[2].data, y + at);
+        isa_pick(batchnorm_apply)(piece_count(s, i), s.c, x + at, c->out[1].data, c->out[2].data,
+                                  c->in[1].data, c->in[2].data, y + at);
     }
 }
 
@@ -136,9 +134,9 @@ static void channel_sums(const Call *c, Layout s, float *scale, float *shift, fl
     PARALLEL_FOR
     for (int chunk = 0; chunk < sums.chunks; chunk++) {
         size_t begin = chunk_begin(&sums, s, chunk), end = chunk_begin(&sums, s, chunk + 1);
-        ISA_PICK(batchnorm_sums)
-        (end - begin, s.c, x + begin * (size_t)s.c, dy + begin * (size_t)s.c, mean,
-         sums.first + chunk * s.c, sums.second + chunk * s.c);
+        isa_pick(batchnorm_sums)(end - begin, s.c, x + begin * (size_t)s.c,
+                                 dy + begin * (size_t)s.c, mean, sums.first + chunk * s.c,
+                                 sums.second + chunk * s.c);
     }
     for (int chunk = 1; chunk < sums.chunks; chunk++)
         for (int k = 0; k < s.c; k++) {
@@ -163,9 +161,8 @@ static void backward_of_floats(const Call *c, Layout s) {
     PARALLEL_FOR
     for (size_t i = 0; i < s.pixels; i += piece_pixels(s)) {
         size_t at = i * (size_t)s.c;
-        ISA_PICK(batchnorm_gradient)
-        (piece_count(s, i), s.c, x + at, dy + at, c->out[1].data, scale, shift, tilt, dx + at,
-         c->add[0]);
+        isa_pick(batchnorm_gradient)(piece_count(s, i), s.c, x + at, dy + at, c->out[1].data, scale,
+                                     shift, tilt, dx + at, c->add[0]);
     }
 }
 

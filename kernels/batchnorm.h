@@ -1,6 +1,6 @@
 /* Batchnorm: the passes of batchnorm over the pixels of floats, for vectors of channels.
  *
- *     ISA_PICK(batchnorm_moments)(pixels, c, x, before, mean, squares);
+ *     isa_pick(batchnorm_moments)(pixels, c, x, before, mean, squares);
  *
  * x is [pixels][c]; a pass reads each number from memory once, in the order in which it lies there.
  */

@@ -7,10 +7,10 @@
     ISA_DECLARE(void, op##_drop, (Call * c));                                                   \
     ISA_DECLARE(void, op##_forward, (const Call *c));                                           \
     ISA_DECLARE(void, op##_backward, (const Call *c));                                          \
-    void KERNEL(op##_prepare)(Call * c, bool backward) { ISA_PICK(op##_prepare)(c, backward); } \
-    void KERNEL(op##_drop)(Call * c) { ISA_PICK(op##_drop)(c); }                                \
-    void KERNEL(op##_forward)(const Call *c) { ISA_PICK(op##_forward)(c); }                     \
-    void KERNEL(op##_backward)(const Call *c) { ISA_PICK(op##_backward)(c); }
+    void KERNEL(op##_prepare)(Call * c, bool backward) { isa_pick(op##_prepare)(c, backward); } \
+    void KERNEL(op##_drop)(Call * c) { isa_pick(op##_drop)(c); }                                \
+    void KERNEL(op##_forward)(const Call *c) { isa_pick(op##_forward)(c); }                     \
+    void KERNEL(op##_backward)(const Call *c) { isa_pick(op##_backward)(c); }
 
 OP_OF_BODY(skin)
 OP_OF_BODY(joints)

@@ -38,11 +38,11 @@ static void activation_gradient(const Conv *g, const REAL *restrict value, REAL 
     PARALLEL_FOR
     for (size_t block = 0; block < blocks; block++) {
         size_t begin = block * BLOCK, end = size - begin < BLOCK ? size : begin + BLOCK;
-        if (convloops_silu(g)) ISA_PICK(activation_silu_slope)
-        ((void *)(dz + begin), (const void *)(dz + begin), (const void *)(value + begin),
-         end - begin, false);
-        else if (g->act == ACT_SILU) for (size_t i = begin; i < end; i++) dz[i] *=
-            conv_silu_slope(value[i]);
+        if (convloops_silu(g))
+            isa_pick(activation_silu_slope)((void *)(dz + begin), (const void *)(dz + begin),
+                                            (const void *)(value + begin), end - begin, false);
+        else if (g->act == ACT_SILU)
+            for (size_t i = begin; i < end; i++) dz[i] *= conv_silu_slope(value[i]);
         else if (g->act != ACT_NONE) {
             REAL below = g->act == ACT_LEAKY ? g->slope : 0;
             for (size_t i = begin; i < end; i++) dz[i] = value[i] > 0 ? dz[i] : below * dz[i];

@@ -68,7 +68,7 @@ void KERNEL(convloops_finish)(const Conv *g, const REAL *sum, int count, const R
         REAL z = sum[l] + (b ? b[l] : 0) + (r ? r[l] : 0);
         y[l] = convloops_silu(g) ? z : conv_activate(g, z);
     }
-    if (convloops_silu(g)) ISA_PICK(activation_silu)((void *)y, (const void *)y, (size_t)count);
+    if (convloops_silu(g)) isa_pick(activation_silu)((void *)y, (const void *)y, (size_t)count);
 }
 
 /* Output row `row` of n*ho rows. */

@@ -118,7 +118,7 @@ static void forward_vectors(const Conv *g, int row, const void *x, const void *p
                                          (const float *)packed + (size_t)tap * g->co,
                                          conv_source(g, 0, tap % g->kw)};
     }
-    ISA_PICK(depthwise_row)(&d);
+    isa_pick(depthwise_row)(&d);
 }
 
 /* Columns `column`, column + stride, ... of row `row` of dx. */
@@ -136,7 +136,7 @@ static void input_gradient_columns(const Conv *g, int row, int column, const voi
             (DepthwiseTap){map_row(dz, row / g->h, g->ho, h, g->wo, g->co),
                            (const float *)packed + (size_t)tap * g->co, scaled / g->stride};
     }
-    ISA_PICK(depthwise_row)(&d);
+    isa_pick(depthwise_row)(&d);
 }
 
 static void weight_gradient_row(const Conv *g, int row, const void *x, const void *dz, float *sum) {
@@ -148,7 +148,7 @@ static void weight_gradient_row(const Conv *g, int row, const void *x, const voi
         d.dz = map_row(dz, row / g->ho, g->ho, row % g->ho, g->wo, g->co);
         d.sum = sum + (size_t)kh * g->kw * g->co;
         for (d.taps = 0; d.taps < g->kw; d.taps++) d.offset[d.taps] = conv_source(g, 0, d.taps);
-        ISA_PICK(depthwise_weights)(&d);
+        isa_pick(depthwise_weights)(&d);
     }
 }
 

@@ -5,7 +5,7 @@
  *
  *     // product.c
  *     ISA_DECLARE(void, product, (int n, const float *x));
- *     ISA_PICK(product)(n, x);
+ *     isa_pick(product)(n, x);
  *
  * Every kernels/<name>.isa.c is made into one object a set, and so are the float kernels of skin.c
  * and joints.c (body.c picks one); on other processors than x86-64 there is only the portable one.
@@ -38,13 +38,13 @@ void isa_processor(char *text, size_t size);
     type name##_portable arguments;        \
     type name##_avx2 arguments;            \
     type name##_avx512 arguments
-#define ISA_PICK(name)                        \
+#define isa_pick(name)                        \
     (isa_best() == ISA_AVX512 ? name##_avx512 \
      : isa_best() == ISA_AVX2 ? name##_avx2   \
                               : name##_portable)
 #else
 #define ISA_DECLARE(type, name, arguments) type name##_portable arguments
-#define ISA_PICK(name) name##_portable
+#define isa_pick(name) name##_portable
 #endif
 
 #endif

@@ -44,9 +44,9 @@ static Slope *const SLOPE[] = {
 static bool value_vectors(UnaryKind kind, void *y, const void *x, size_t size) {
     if (!KERNEL_IS_FLOAT) return false;
     switch (kind) {
-    case UNARY_EXP: ISA_PICK(activation_exp)(y, x, size); return true;
-    case UNARY_SIGMOID: ISA_PICK(activation_sigmoid)(y, x, size); return true;
-    case UNARY_SILU: ISA_PICK(activation_silu)(y, x, size); return true;
+    case UNARY_EXP: isa_pick(activation_exp)(y, x, size); return true;
+    case UNARY_SIGMOID: isa_pick(activation_sigmoid)(y, x, size); return true;
+    case UNARY_SILU: isa_pick(activation_silu)(y, x, size); return true;
     default: return false;
     }
 }
@@ -54,7 +54,7 @@ static bool value_vectors(UnaryKind kind, void *y, const void *x, size_t size) {
 static bool slope_vectors(UnaryKind kind, void *dx, const void *dy, const void *x, size_t size,
                           bool add) {
     if (!KERNEL_IS_FLOAT || kind != UNARY_SILU) return false;
-    ISA_PICK(activation_silu_slope)(dx, dy, x, size, add);
+    isa_pick(activation_silu_slope)(dx, dy, x, size, add);
     return true;
 }
 

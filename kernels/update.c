@@ -5,9 +5,11 @@
 enum { PIECE = 16384, PARTS = 64 };
 
 static void adam(const UpdateStep *s, REAL *w, const REAL *g, REAL *m, REAL *v, size_t size) {
-    if (KERNEL_IS_FLOAT) ISA_PICK(update_adam_rows)
-    ((const void *)s, (void *)w, (const void *)g, (void *)m, (void *)v, size);
-    else for (size_t i = 0; i < size; i++) update_adam(s, w + i, g[i], m + i, v + i);
+    if (KERNEL_IS_FLOAT)
+        isa_pick(update_adam_rows)((const void *)s, (void *)w, (const void *)g, (void *)m,
+                                   (void *)v, size);
+    else
+        for (size_t i = 0; i < size; i++) update_adam(s, w + i, g[i], m + i, v + i);
 }
 
 static void sgd(const UpdateStep *s, REAL *w, const REAL *g, REAL *m, size_t size) {

@@ -37,7 +37,7 @@ Winograd winograd_new(int n, int h, int w, int c, int k, int stride, int threads
 }
 
 static const WinoTransforms *transforms_of(const Winograd *s) {
-    return s->stride == 1 ? ISA_PICK(winotile_transforms)() : ISA_PICK(winostride_transforms)();
+    return s->stride == 1 ? isa_pick(winotile_transforms)() : isa_pick(winostride_transforms)();
 }
 
 /* Phases of x whose channels stand side by side in plane xi. */

@@ -63,9 +63,9 @@ static void close_row(const char *name, Row *row, double (*want)(double), double
 /* Below -87, e^-x is infinite in float and the quotient 0: an error of 1e-36 at most. */
 static void test_values(void **state) {
     (void)state;
-    close_row("exp", ISA_PICK(activation_exp), exp_of, -INFINITY, 2);
-    close_row("sigmoid", ISA_PICK(activation_sigmoid), sigmoid_of, -87, 4);
-    close_row("silu", ISA_PICK(activation_silu), silu_of, -87, 4);
+    close_row("exp", isa_pick(activation_exp), exp_of, -INFINITY, 2);
+    close_row("sigmoid", isa_pick(activation_sigmoid), sigmoid_of, -87, 4);
+    close_row("silu", isa_pick(activation_silu), silu_of, -87, 4);
 }
 
 static void test_silu_slope(void **state) {
@@ -74,8 +74,8 @@ static void test_silu_slope(void **state) {
           *added = dx + NUMBERS;
     fill_numbers(x);
     for (int k = 0; k < NUMBERS; k++) dy[k] = k % 3 ? 2 : -1, added[k] = 1;
-    ISA_PICK(activation_silu_slope)(dx, dy, x, NUMBERS, false);
-    ISA_PICK(activation_silu_slope)(added, dy, x, NUMBERS, true);
+    isa_pick(activation_silu_slope)(dx, dy, x, NUMBERS, false);
+    isa_pick(activation_silu_slope)(added, dy, x, NUMBERS, true);
     for (int k = 0; k < NUMBERS; k++) {
         double want = (double)dy[k] * silu_slope_of((double)x[k]);
         if (!(fabs((double)dx[k] - want) <= 2e-6 * fabs((double)dy[k])))
@@ -91,12 +91,12 @@ static void test_ends(void **state) {
     (void)state;
     const float x[] = {INFINITY, -INFINITY, NAN, 0, -0.f, 200, -200, 88.7228f, -103.9f};
     float y[sizeof x / sizeof *x];
-    ISA_PICK(activation_exp)(y, x, sizeof x / sizeof *x);
+    isa_pick(activation_exp)(y, x, sizeof x / sizeof *x);
     assert_true(isinf(y[0]) && y[1] == 0 && isnan(y[2]) && y[3] == 1 && y[4] == 1);
     assert_true(isinf(y[5]) && y[6] == 0 && y[7] > 3.4e38f && !isinf(y[7]) && y[8] > 0);
-    ISA_PICK(activation_sigmoid)(y, x, sizeof x / sizeof *x);
+    isa_pick(activation_sigmoid)(y, x, sizeof x / sizeof *x);
     assert_true(y[0] == 1 && y[1] == 0 && isnan(y[2]) && y[3] == 0.5f && y[5] == 1);
-    ISA_PICK(activation_silu)(y, x, sizeof x / sizeof *x);
+    isa_pick(activation_silu)(y, x, sizeof x / sizeof *x);
     assert_true(isinf(y[0]) && isnan(y[2]) && y[3] == 0 && y[5] == 200 && y[6] == 0);
 }
 
@@ -106,8 +106,8 @@ static void test_places(void **state) {
     enum { MOST = 40 };
     float x[MOST], y[MOST + 1], whole[MOST];
     for (int i = 0; i < MOST; i++) x[i] = 0.37f * (float)(i % 9) - 1.1f;
-    Row *const rows[] = {ISA_PICK(activation_exp), ISA_PICK(activation_sigmoid),
-                         ISA_PICK(activation_silu)};
+    Row *const rows[] = {isa_pick(activation_exp), isa_pick(activation_sigmoid),
+                         isa_pick(activation_silu)};
     for (int r = 0; r < 3; r++) {
         rows[r](whole, x, MOST);
         for (size_t size = 0; size < MOST; size++) {

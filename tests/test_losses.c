@@ -222,8 +222,8 @@ static void training_graph(Training *t) {
     BodyTables all = contract_regressor(t->body, graph_arena(t->graph), one, v);
     free(one);
     LossBodies bodies = losses_bodies(&t->m, t->body, &t->p, &t->place);
-    LossTraining l =
-        losses_training(&t->m, &losses_paper_shares, t->body, &all, &bodies, t->p.betas, &t->truth);
+    LossTraining l = losses_training(&t->m, &losses_paper_weights, t->body, &all, &bodies,
+                                     t->p.betas, &t->truth);
     Tensor *term[] = {l.keypoints, l.pose, l.betas, l.joints, l.vertices, l.total};
     memcpy(t->term, term, sizeof term);
     Tensor *wrt[] = {t->p.pose6d, t->p.betas, t->p.cam};

@@ -166,9 +166,11 @@ static void resume_goes_on_with_the_same_bits(void **state) {
     o = stateful(parts);
     o.steps = 6, o.validate = 3, o.interrupted = &stop;
     TrainTask task;
-    must(trainmesh_open(&o, &task));
+    TrainOptions filled;
+    must(train_fill(&o, &filled));
+    must(trainmesh_open(&filled, &task));
     task.validate = ask_to_stop;
-    assert_int_equal(train_run(&task, &o, NULL), ERR_INTERRUPTED);
+    assert_int_equal(train_run(&task, &filled, NULL), ERR_INTERRUPTED);
     task.close(task.self);
     o.resume = 1, o.interrupted = NULL, o.workers = 1, o.seed = 0;
     must(train(&o, NULL));
@@ -190,10 +192,12 @@ static void damaged_photo_costs_no_step(void **state) {
     (void)state;
     TrainOptions o = options_of(CROWDREC_TRAIN_POSE, folder_of("damaged"));
     o.steps = 6, o.workers = 1;
-    must(trainpose_open(&o, &whole_task));
+    TrainOptions filled;
+    must(train_fill(&o, &filled));
+    must(trainpose_open(&filled, &whole_task));
     TrainTask task = whole_task;
     task.sample = until_damaged, samples_left = 3 * PEOPLE + 1;
-    assert_int_equal(train_run(&task, &o, NULL), ERR_INPUT);
+    assert_int_equal(train_run(&task, &filled, NULL), ERR_INPUT);
     assert_non_null(strstr(error_reason(), "a damaged photo; --resume goes on after step 3"));
     task.close(task.self);
     assert_int_equal(train(&o, NULL), ERR_USAGE);
@@ -615,8 +619,9 @@ static void half_leaves_what_does_not_fit(void **state) {
 
 static void turning_back_undoes_turning(void **state) {
     (void)state;
+    TrainOptions o = {.rotate = 30, .scale = 0.25, .jitter = 0.05, .colour = 0.2};
     for (uint64_t key = 0; key < 20; key++) {
-        Augment a = augment_draw(&(TrainOptions){0}, key);
+        Augment a = augment_draw(&o, key);
         double in[] = {3, -5}, turned[2], back[2];
         augment_turn(&a, in, turned);
         augment_turn_back(&a, turned, back);
@@ -680,8 +685,9 @@ static void reaching_arms_are_drawn_often(void **state) {
 static void targets_lie_on_the_joints(void **state) {
     (void)state;
     TrainOptions o = options_of(CROWDREC_TRAIN_POSE, "");
-    o.rotate = o.scale = o.jitter = 0, o.no_flip = 0, o.colour = -1;
+    o.rotate = o.scale = o.jitter = 0, o.no_flip = 0;
     TrainTask task;
+    must(train_fill(&o, &o));
     must(trainpose_open(&o, &task));
     static float image[64 * 64 * 3], target[16 * 16 * CROWD_KEYPOINTS], weight[CROWD_KEYPOINTS],
         emphasis;
