@@ -16,7 +16,7 @@ struct Params {
     int *table; /* hash of keys: index + 1, 0 for a free place */
     int table_size;
     size_t learned_end, size; /* numbers: end of the weights, end of the buffers */
-    void *weights, *gradients, *moment[2], *snapshot;
+    void *weights, *gradients, *moment[2], *snapshot, *hyper;
 };
 
 Params *params_new(const Backend *backend) {
@@ -29,7 +29,7 @@ Params *params_new(const Backend *backend) {
 
 void params_free(Params *p) {
     if (!p) return;
-    void *slab[] = {p->weights, p->gradients, p->moment[0], p->moment[1], p->snapshot};
+    void *slab[] = {p->weights, p->gradients, p->moment[0], p->moment[1], p->snapshot, p->hyper};
     for (size_t i = 0; i < sizeof slab / sizeof *slab; i++)
         if (slab[i]) p->backend->release(slab[i]);
     arena_free(p->arena);
@@ -365,4 +365,33 @@ void params_reset(Params *p) {
     for (int which = 0; which < 2; which++)
         if (p->moment[which])
             p->backend->fill(p->moment[which], 0, p->learned_end * p->backend->real_size);
+}
+
+static Tensor numbers_of(void *data, size_t numbers) {
+    return (Tensor){.dtype = F32, .shape = {1, 1, 1, (int)numbers}, .data = data};
+}
+
+void params_average(Params *average, const Params *weights, double share) {
+    const Backend *b = average->backend;
+    CHECK(average->size == weights->size, "an average of other parameters");
+    if (!average->hyper) average->hyper = slab_new(average, UPDATE_HYPER);
+    CHECK(average->hyper, "out of memory");
+    const float narrow = (float)share;
+    b->write(average->hyper, b->real_size == sizeof share ? (const void *)&share : &narrow,
+             b->real_size);
+    const UpdateRange all = {0, average->size};
+    const UpdateAttr attr = {.kind = UPDATE_AVERAGE, .ranges = 1, .range = &all};
+    b->op[OP_update].forward(&(Call){
+        .attr = &attr,
+        .in = {numbers_of(average->weights, average->size),
+               numbers_of(weights->weights, weights->size),
+               {.dtype = F32},
+               {.dtype = F32},
+               numbers_of(average->hyper, UPDATE_HYPER)},
+    });
+    b->sync();
+}
+
+void params_zero_gradients(Params *p) {
+    p->backend->fill(params_gradients(p), 0, p->learned_end * p->backend->real_size);
 }

@@ -76,6 +76,12 @@ Status params_set_moment(Params *p, int which, int i, const double *values); /* 
 Status params_snapshot(Params *p);
 void params_reset(Params *p);
 
+/* Moves all values of `average`, buffers too, by that share towards those of `weights`, which have
+ * the same declarations and backend. */
+void params_average(Params *average, const Params *weights, double share);
+
+void params_zero_gradients(Params *p);
+
 /* For the plan: addresses of the slabs; gradients and moments are taken (zeroed) when first asked
  * for, NULL when there is not enough memory. */
 void *params_weights(const Params *p);

@@ -178,7 +178,8 @@ static Status bind_update(Plan *plan, Call *c) {
     TRY(update_slabs(plan, data));
     for (int i = 0; i < 4; i++)
         if (data[i]) c->in[i] = (Tensor){.dtype = F32, .shape = slab, .data = data[i]};
-    c->in[4] = own_tensor(plan, SLOT_HYPER, (Shape){slots_rows(&plan->options), 1, 1, HYPER});
+    c->in[4] =
+        own_tensor(plan, SLOT_HYPER, (Shape){slots_rows(&plan->options), 1, 1, UPDATE_HYPER});
     c->in[5] = own_tensor(plan, SLOT_CURSOR, (Shape){1, 1, 1, 1});
     return OK;
 }
@@ -396,15 +397,16 @@ void *plan_input(const Plan *plan, const Tensor *input) {
 void plan_schedule(Plan *plan, const PlanHyper *hyper, int count) {
     CHECK(count > 0 && count <= slots_rows(&plan->options), "%d steps for %d rows", count,
           slots_rows(&plan->options));
-    double *rows = malloc((size_t)count * HYPER * sizeof *rows);
+    double *rows = malloc((size_t)count * UPDATE_HYPER * sizeof *rows);
     CHECK(rows, "out of memory");
     for (int i = 0; i < count; i++) {
-        const double row[HYPER] = {hyper[i].learning_rate, hyper[i].weight_decay, hyper[i].step, 0};
-        memcpy(rows + (size_t)i * HYPER, row, sizeof row);
+        const double row[UPDATE_HYPER] = {hyper[i].learning_rate, hyper[i].weight_decay,
+                                          hyper[i].step, 0};
+        memcpy(rows + (size_t)i * UPDATE_HYPER, row, sizeof row);
     }
     const Backend *b = plan->backend;
     write_numbers(b, address(plan, slots_own(&plan->slots, SLOT_HYPER)), F64, rows,
-                  (size_t)count * HYPER);
+                  (size_t)count * UPDATE_HYPER);
     b->fill(address(plan, slots_own(&plan->slots, SLOT_CURSOR)), 0, b->real_size);
     free(rows);
 }
@@ -422,9 +424,10 @@ double plan_gradient_norm(const Plan *plan) {
     const Backend *b = plan->backend;
     CHECK(plan->options.update && plan->options.update->clip > 0, "the norm is not measured");
     CHECK(slots_rows(&plan->options) == 1, "the norm of one of several rows");
-    double values[HYPER] = {0};
+    double values[UPDATE_HYPER] = {0};
     b->sync();
-    b->read(values, address(plan, slots_own(&plan->slots, SLOT_HYPER)), HYPER * b->real_size);
+    b->read(values, address(plan, slots_own(&plan->slots, SLOT_HYPER)),
+            UPDATE_HYPER * b->real_size);
     return host_get(b->real_size == sizeof(double) ? F64 : F32, values, 3);
 }
 

@@ -101,7 +101,7 @@ static void add_own(Work *w) {
     size_t rows = (size_t)slots_rows(need->options), real = need->backend->real_size;
     const size_t bytes[OWN_SLOTS] = {
         [SLOT_WORKSPACE] = need->workspace,
-        [SLOT_HYPER] = HYPER * rows * real,
+        [SLOT_HYPER] = UPDATE_HYPER * rows * real,
         [SLOT_HISTORY] = (size_t)need->options->records * rows * real,
         [SLOT_CURSOR] = real,
     };

@@ -8,7 +8,7 @@
 /* Behind the slots of step.h. */
 enum { SLOT_WORKSPACE, SLOT_HYPER, SLOT_HISTORY, SLOT_CURSOR, OWN_SLOTS };
 
-enum { SLOT_FOREVER = 1 << 30, HYPER = 4 /* numbers a row of SLOT_HYPER */ };
+enum { SLOT_FOREVER = 1 << 30 };
 
 typedef struct {
     size_t bytes;        /* 0: not part of this plan */

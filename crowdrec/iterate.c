@@ -312,10 +312,8 @@ static Status run_second(Iterator *it, float *const gradient[OUTPUTS]) {
 }
 
 static Status second_pass(Iterator *it) {
-    Params *p = it->o.params;
-    const Backend *b = params_backend(p);
     float *gradient[OUTPUTS] = {0};
-    b->fill(params_gradients(p), 0, params_slab(p) * b->real_size);
+    params_zero_gradients(it->o.params);
     Status status = read_gradients(it, gradient);
     if (status == OK) status = run_second(it, gradient);
     for (int k = 0; k < OUTPUTS; k++) free(gradient[k]);

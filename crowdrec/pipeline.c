@@ -25,8 +25,7 @@
 
 /* Models and files that all photos share.  What a run does not need is NULL. */
 typedef struct {
-    CrowdrecOptions filled; /* the user's options and what stands in for absent ones */
-    const CrowdrecOptions *options;
+    CrowdrecOptions options; /* the user's, from check_options on with defaults filled in */
     char model[DEFAULTS_MODELS][PATH_MAX];
     const Backend *backend;
     CameraChoice camera;
@@ -74,17 +73,17 @@ static Status choose_model(Pipeline *p, DefaultsModel model, const char **given)
 /* Betas mean what the body of the mesh network's training says. */
 static Status choose_body(Pipeline *p) {
     bool own = p->model[DEFAULTS_MESH][0];
-    if (!own) return need(p->filled.body, "--body", "an SMPL-format body model");
-    if (!p->filled.body && p->filled.body_regressor)
+    if (!own) return need(p->options.body, "--body", "an SMPL-format body model");
+    if (!p->options.body && p->options.body_regressor)
         return fail(ERR_USAGE, "--body-regressor: belongs to a body, give it with --body");
-    if (p->filled.body)
+    if (p->options.body)
         log_info("--body: the default mesh network was trained on the body of `crowdrec body`; "
                  "give --mesh with another one");
     return OK;
 }
 
 static Status choose_models(Pipeline *p) {
-    CrowdrecOptions *o = &p->filled;
+    CrowdrecOptions *o = &p->options;
     if (!o->boxes && !o->keypoints) TRY(choose_model(p, DEFAULTS_DETECTOR, &o->detector));
     if (p->poses) TRY(choose_model(p, DEFAULTS_POSE, &o->pose));
     if (p->bodies) TRY(choose_model(p, DEFAULTS_MESH, &o->mesh));
@@ -101,7 +100,7 @@ static Status choose_models(Pipeline *p) {
 /* What crowdrec's own networks ask for (docs/models.md), unless the user says otherwise; boxes that
  * the user brings stay as they are. */
 static void choose_rules(Pipeline *p) {
-    CrowdrecOptions *o = &p->filled;
+    CrowdrecOptions *o = &p->options;
     bool pose = p->model[DEFAULTS_POSE][0], mesh = p->model[DEFAULTS_MESH][0];
     bool sift = pose && !o->boxes;
     if (!o->flip) o->flip = pose ? "on" : "off";
@@ -112,16 +111,16 @@ static void choose_rules(Pipeline *p) {
     if (!o->recipe) o->recipe = mesh ? "models" : "paper";
 }
 
-/* Boxes and keypoints come from one source, and nothing is asked of networks that do not run. */
-static Status check_sources(const Pipeline *p) {
-    const CrowdrecOptions *o = p->options;
+/* Boxes and keypoints come from one source, and the user asks nothing of networks that do not run.
+ */
+static Status check_sources(const CrowdrecOptions *o, bool poses) {
     bool asks =
         o->pose || o->pose_boxes || o->flip || o->decode || o->pose_nms != 0 || o->pose_conf != 0;
     if (o->boxes && o->keypoints)
         return fail(ERR_USAGE, "--boxes and --keypoints: give one, keypoints bring their boxes");
     if (o->detector && (o->boxes || o->keypoints))
         return fail(ERR_USAGE, "--detector and %s: give one", o->boxes ? "--boxes" : "--keypoints");
-    if (asks && !p->poses)
+    if (asks && !poses)
         return fail(ERR_USAGE,
                     "--pose, --pose-nms, --pose-conf, --pose-boxes, --flip, --decode: no 2D "
                     "poses are estimated with %s",
@@ -135,20 +134,20 @@ static Status check_choice(const char *option, const char *value, const char *a,
 }
 
 static Status check_options(Pipeline *p) {
-    const CrowdrecOptions *o = p->options;
+    const CrowdrecOptions *o = &p->options;
     p->bodies = o->until == CROWDREC_REFINE || o->until == CROWDREC_REGRESS;
     p->refines = o->until == CROWDREC_REFINE;
     p->poses = !o->keypoints && (o->until == CROWDREC_POSE || p->refines);
     TRY(need(o->output, "--output", "the folder for the results"));
-    TRY(check_sources(p));
+    TRY(check_sources(o, p->poses));
     TRY(choose_models(p));
     choose_rules(p);
-    p->recipe = refine_recipe(p->filled.recipe);
+    p->recipe = refine_recipe(o->recipe);
     if (!p->recipe)
         return fail(ERR_USAGE, "--recipe: '%s' is not paper, released or models", o->recipe);
-    TRY(check_choice("--flip", p->filled.flip, "on", "off"));
-    TRY(check_choice("--decode", p->filled.decode, "quarter", "fit"));
-    TRY(check_choice("--pose-boxes", p->filled.pose_boxes, "on", "off"));
+    TRY(check_choice("--flip", o->flip, "on", "off"));
+    TRY(check_choice("--decode", o->decode, "quarter", "fit"));
+    TRY(check_choice("--pose-boxes", o->pose_boxes, "on", "off"));
     if (o->max_iterations && o->max_iterations < o->iterations)
         return fail(ERR_USAGE, "--max-iterations: %d is less than --iterations %d",
                     o->max_iterations, o->iterations);
@@ -159,7 +158,7 @@ static Status check_options(Pipeline *p) {
 
 /* A job that runs no network needs no device. */
 static Status open_backend(Pipeline *p) {
-    const CrowdrecOptions *o = p->options;
+    const CrowdrecOptions *o = &p->options;
     bool detects = !o->keypoints && !o->boxes;
     if (!detects && !p->poses && !p->bodies) return OK;
     BackendChoice choice = {.device = o->device,
@@ -171,7 +170,7 @@ static Status open_backend(Pipeline *p) {
 }
 
 static Status open_boxes(Pipeline *p) {
-    const CrowdrecOptions *o = p->options;
+    const CrowdrecOptions *o = &p->options;
     if (o->keypoints) return coco_open(o->keypoints, COCO_KEYPOINTS, &p->coco);
     if (o->boxes) return coco_open(o->boxes, COCO_BOXES, &p->coco);
     return detect_open(o->detector,
@@ -186,7 +185,7 @@ static Status open_boxes(Pipeline *p) {
 }
 
 static Status open_bodies(Pipeline *p) {
-    const CrowdrecOptions *o = p->options;
+    const CrowdrecOptions *o = &p->options;
     char mesh[WEIGHTS_TEXT];
     TRY(weights_with_mean(o->mesh, o->mean, mesh));
     return regress_open(&(RegressOptions){.backend = p->backend,
@@ -199,7 +198,7 @@ static Status open_bodies(Pipeline *p) {
 
 /* Every photo must have its truth. */
 static Status open_truth(Pipeline *p) {
-    const CrowdrecOptions *o = p->options;
+    const CrowdrecOptions *o = &p->options;
     if (!o->truth) return OK;
     TRY(reference_open(o->truth, o->truth_body, o->body, &p->truth));
     for (int i = 0; i < p->photos.count; i++)
@@ -224,7 +223,7 @@ static Status refuse_same(const char *input, const char *folder, const char *con
 
 /* Nothing is read from where the results go. */
 static Status check_places(const Pipeline *p) {
-    const CrowdrecOptions *o = p->options;
+    const CrowdrecOptions *o = &p->options;
     const char *const given[] = {o->boxes, o->keypoints, o->truth, o->intrinsics};
     for (size_t i = 0; i < sizeof given / sizeof *given; i++)
         TRY(refuse_same(given[i], o->output, output_names));
@@ -239,7 +238,7 @@ static Status check_places(const Pipeline *p) {
 }
 
 static Status open_all(Pipeline *p, const char *const *paths, int count) {
-    const CrowdrecOptions *o = p->options;
+    const CrowdrecOptions *o = &p->options;
     if (count < 1) return fail(ERR_USAGE, "no photo given");
     TRY(check_options(p));
     TRY(photos_list(paths, count, o->output, &p->photos));
@@ -326,7 +325,7 @@ static void tighten_boxes(Crowd *crowd) {
 }
 
 static Status find_keypoints(Job *job) {
-    const CrowdrecOptions *o = job->pipeline->options;
+    const CrowdrecOptions *o = &job->pipeline->options;
     TRY(pose2d_run(job->pipeline->pose, &job->image, job->crowd));
     TRY(check_finite(job->crowd, "pose"));
     drop_people(job->crowd, o);
@@ -361,7 +360,7 @@ static void on_step(const RefineStep *step, void *context) {
 
 static Status refine(Job *job) {
     const Pipeline *p = job->pipeline;
-    const CrowdrecOptions *o = p->options;
+    const CrowdrecOptions *o = &p->options;
     char path[FILE_PATH];
     copy_crowd(job->crowd, &job->before);
     TRY(file_join(job->photo->folder, "log.jsonl", path));
@@ -403,7 +402,7 @@ static Status run_stages(Job *job) {
                  {p->refines, refine}};
     for (size_t i = 0; i < sizeof stage / sizeof *stage; i++) {
         if (!stage[i].wanted) continue;
-        Status status = interrupted(p->options) ? ERR_INTERRUPTED : stage[i].run(job);
+        Status status = interrupted(&p->options) ? ERR_INTERRUPTED : stage[i].run(job);
         if (status == ERR_INTERRUPTED) {
             job->crowd->reason = "interrupted";
             return OK;
@@ -424,13 +423,13 @@ static Status write_results(const Job *job) {
                                    .body = p->regressor ? regress_body(p->regressor) : NULL,
                                    .recipe = refine_recipe_name(p->recipe),
                                    .refined = job->refined ? &job->report : NULL,
-                                   .meshes = p->options->meshes});
+                                   .meshes = p->options.meshes});
 }
 
 static void add_score(const Pipeline *p, const Crowd *crowd, Score *score) {
     Arena *arena = arena_new();
     GigaPhoto found = gigacrowd_photo(crowd, arena);
-    bool keypoints = p->poses || p->options->keypoints;
+    bool keypoints = p->poses || p->options.keypoints;
     score_add(score, &(ScorePhoto){.truth = gigacrowd_find(&p->truth.file, found.name),
                                    .found = p->bodies ? &found : NULL,
                                    .boxes = crowd,
@@ -510,7 +509,7 @@ static Status run_photo(const Pipeline *p, const Photo *photo, Crowd *crowd) {
     Job job = {.pipeline = p, .photo = photo, .crowd = crowd};
     Status status = run_job(&job);
     if (status && p->photos.count > 1) log_error("%s", error_reason());
-    report(p->options, photo, crowd, status);
+    report(&p->options, photo, crowd, status);
     if (status) {
         steplog_abandon(&job.log);
         crowd_free(crowd);
@@ -526,7 +525,7 @@ static Status run_photo(const Pipeline *p, const Photo *photo, Crowd *crowd) {
 static Status run_photos(const Pipeline *p, Crowd *crowd, int *done) {
     Status first = OK;
     int tried = 0;
-    for (; tried < p->photos.count && !interrupted(p->options); tried++) {
+    for (; tried < p->photos.count && !interrupted(&p->options); tried++) {
         const Photo *photo = &p->photos.photo[tried];
         if (p->photos.count > 1)
             log_info("photo %d of %d: %s", tried + 1, p->photos.count, photo->path);
@@ -542,7 +541,7 @@ static Status run_photos(const Pipeline *p, Crowd *crowd, int *done) {
 
 /* eval.json and the table; before and after where all photos were refined. */
 static Status write_scores(const Pipeline *p) {
-    const CrowdrecOptions *o = p->options;
+    const CrowdrecOptions *o = &p->options;
     char path[FILE_PATH];
     bool both = score_photos(p->before) == score_photos(p->after);
     Scoreboard board = {{"before", "after"}, {p->before, p->after}, 2};
@@ -553,7 +552,7 @@ static Status write_scores(const Pipeline *p) {
 }
 
 static Status run(Pipeline *p) {
-    const CrowdrecOptions *o = p->options;
+    const CrowdrecOptions *o = &p->options;
     Crowd *crowd = calloc((size_t)p->photos.count, sizeof *crowd);
     CHECK(crowd, "no memory for %d photos", p->photos.count);
     int done = 0;
@@ -575,8 +574,7 @@ static Status run(Pipeline *p) {
 
 Status pipeline_run(const char *const *paths, int count, const CrowdrecOptions *options) {
     Profile profile = {0};
-    Pipeline p = {.filled = *options, .profile = options->profile ? &profile : NULL};
-    p.options = &p.filled;
+    Pipeline p = {.options = *options, .profile = options->profile ? &profile : NULL};
     Status status = open_all(&p, paths, count);
     if (status == OK) status = run(&p);
     if (profile.rows) profile_log(&profile, strcmp(p.backend->name, "cuda") ? peak_flops() : 0);

@@ -4,15 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HYPER = 4, RAMP = 2000, SEED_LIMIT = 1 << 24 };
+enum { RAMP = 2000, SEED_LIMIT = 1 << 24 };
 
 struct TrainerPlans {
     TrainerOptions o;
     Graph *graph, *update_graph;
     Plan *plan;   /* forward and backward; the update too when a step is one pass */
     Plan *update; /* of a step of several passes */
-    void *hyper;  /* of the average's update, on the backend */
-    size_t slab;  /* numbers of the whole slab, buffers too */
     int passes;   /* of this step so far */
 };
 
@@ -34,15 +32,6 @@ static Status freeze_weights(Params *p, const char *prefix) {
     if (!params_learned(p))
         return fail(ERR_USAGE, "--freeze: '%s' leaves nothing to train", prefix);
     return OK;
-}
-
-static size_t slab_numbers(const Params *p) {
-    size_t end = 0;
-    for (int i = 0; i < params_count(p); i++) {
-        size_t last = params_at(p, i)->offset + shape_size(params_at(p, i)->shape);
-        if (last > end) end = last;
-    }
-    return end;
 }
 
 static bool one_plan(const struct TrainerPlans *p) { return p->o.passes == 1; }
@@ -73,15 +62,7 @@ static Status make_average(Trainer *t, const TrainTask *task) {
     struct TrainerPlans *p = t->made;
     t->average = t->params;
     if (!(p->o.ema > 0)) return OK;
-    TRY(make_params(task, p->o.backend, &t->average));
-    p->slab = slab_numbers(t->params);
-    p->hyper = p->o.backend->alloc(HYPER * p->o.backend->real_size);
-    return p->hyper ? OK : fail(ERR_MEMORY, "no memory for the moving average of the weights");
-}
-
-static void clear_gradients(const Trainer *t) {
-    const Backend *b = t->made->o.backend;
-    b->fill(params_gradients(t->params), 0, params_slab(t->params) * b->real_size);
+    return make_params(task, p->o.backend, &t->average);
 }
 
 Status trainer_new(const TrainTask *task, const TrainerOptions *options, Trainer **out) {
@@ -109,7 +90,6 @@ void trainer_free(Trainer *t) {
     if (p->update_graph) graph_free(p->update_graph);
     plan_free(p->plan);
     if (p->graph) graph_free(p->graph);
-    if (p->hyper) p->o.backend->release(p->hyper);
     if (t->average != t->params) params_free(t->average);
     params_free(t->params);
     free(p);
@@ -118,30 +98,8 @@ void trainer_free(Trainer *t) {
 
 /* ---- the moving average ---- */
 
-static Tensor slab_tensor(const Params *p, size_t numbers) {
-    return (Tensor){.dtype = F32, .shape = {1, 1, 1, (int)numbers}, .data = params_weights(p)};
-}
-
-/* average += share * (weights - average) */
 static void move_average(Trainer *t, double share) {
-    struct TrainerPlans *p = t->made;
-    const Backend *b = p->o.backend;
-    if (t->average == t->params) return;
-    const double wide[HYPER] = {share, 0, t->step};
-    const float narrow[HYPER] = {(float)share, 0, (float)t->step};
-    b->write(p->hyper, b->real_size == sizeof *wide ? (const void *)wide : narrow,
-             HYPER * b->real_size);
-    const UpdateRange all = {0, p->slab};
-    const UpdateAttr attr = {.kind = UPDATE_AVERAGE, .ranges = 1, .range = &all};
-    b->op[OP_update].forward(&(Call){
-        .attr = &attr,
-        .in = {slab_tensor(t->average, p->slab),
-               slab_tensor(t->params, p->slab),
-               {.dtype = F32},
-               {.dtype = F32},
-               {.dtype = F32, .shape = {1, 1, 1, HYPER}, .data = p->hyper}},
-    });
-    b->sync();
+    if (t->average != t->params) params_average(t->average, t->params, share);
 }
 
 void trainer_average_reset(Trainer *t) { move_average(t, 1); }
@@ -236,7 +194,7 @@ static double read_scalar(const Plan *plan, const Tensor *x) {
 static void start_step(Trainer *t) {
     t->loss = 0;
     memset(t->term, 0, sizeof t->term);
-    if (!one_plan(t->made)) clear_gradients(t);
+    if (!one_plan(t->made)) params_zero_gradients(t->params);
 }
 
 /* Dropout's second number counts passes, so that each has masks of its own. */
@@ -255,7 +213,6 @@ static Status run_pass(Trainer *t) {
     t->loss += loss / p->o.passes;
     for (int i = 0; i < t->graph.terms; i++)
         t->term[i] += read_scalar(p->plan, t->graph.term[i]) / p->o.passes;
-    p->passes++;
     return OK;
 }
 
@@ -266,7 +223,8 @@ Status trainer_pass(Trainer *t, void *const *input) {
     for (int i = 0; i < t->graph.inputs; i++)
         plan_write(p->plan, t->graph.input[i], t->graph.input[i]->dtype, input[i]);
     write_seed(t);
-    return one_plan(p) ? (p->passes++, OK) : run_pass(t);
+    p->passes++;
+    return one_plan(p) ? OK : run_pass(t);
 }
 
 Status trainer_step(Trainer *t, double rate, double decay) {
@@ -278,7 +236,6 @@ Status trainer_step(Trainer *t, double rate, double decay) {
         TRY(run_pass(t));
     else
         plan_run(p->update);
-    p->passes = 0;
     t->norm = plan_gradient_norm(one_plan(p) ? p->plan : p->update);
     if (!isfinite(t->norm)) return blame(t);
     t->step++;

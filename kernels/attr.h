@@ -248,6 +248,7 @@ typedef struct {
  * is larger is scaled down to that norm, and one whose norm is not finite changes nothing; INFINITY
  * only measures.
  */
+enum { UPDATE_HYPER = 4 }; /* numbers a row of hyper */
 typedef enum { UPDATE_ADAMW, UPDATE_ADAM, UPDATE_SGD, UPDATE_AVERAGE } UpdateKind;
 typedef struct {
     size_t offset, size;

@@ -2,7 +2,7 @@
 
 #include "smpl/bodyfile.h"
 #include "smpl/contract.h"
-#include "smpl/posture.h"
+#include "smpl/kinematics.h"
 #include "tensor/file.h"
 #include "tensor/parallel.h"
 
@@ -125,7 +125,7 @@ Tensor *body_halpe(const Scope *m, const Body *body, Tensor *rotations, Tensor *
 /* ---- one person, no graph ---- */
 
 typedef struct {
-    Posture posture;
+    Kinematics chain;
     double betas[BODY_BETAS];
 } Shaped;
 
@@ -146,7 +146,7 @@ static Shaped shaped(const Body *b, const float *pose, const float *betas) {
     for (int i = 0; i < BODY_ROWS; i++)
         rest[i / 3][i % 3] =
             b->joint_template[i] + dot(b->joint_shapedirs + i * BODY_BETAS, p.betas, BODY_BETAS);
-    p.posture = posture_of(&b->tree, (const double(*)[3])rest, pose);
+    p.chain = kinematics_of(&b->tree, (const double(*)[3])rest, pose);
     return p;
 }
 
@@ -154,11 +154,11 @@ static Shaped shaped(const Body *b, const float *pose, const float *betas) {
 static double coordinate(const Shaped *p, double base, const float *shape, const float *pose,
                          size_t i) {
     double x = base + dot(shape + i * BODY_BETAS, p->betas, BODY_BETAS);
-    return pose ? x + dot(pose + i * BODY_FEATURES, p->posture.feature, BODY_FEATURES) : x;
+    return pose ? x + dot(pose + i * BODY_FEATURES, p->chain.feature, BODY_FEATURES) : x;
 }
 
 /* sum += share * turn_j point + weight * shift_j. */
-static void carry(const Posture *p, size_t j, const double *point, double share, double weight,
+static void carry(const Kinematics *p, size_t j, const double *point, double share, double weight,
                   double *sum) {
     double moved[3];
     geom_apply(p->turn[j], point, moved);
@@ -177,7 +177,7 @@ static void pose_vertex(const Body *b, const Shaped *p, size_t v, const float *t
         point[k] =
             coordinate(p, (double)b->v_template[3 * v + k], b->shapedirs, b->posedirs, 3 * v + k);
     for (size_t j = 0; j < BODY_JOINTS; j++)
-        if (weight[j] != 0) carry(&p->posture, j, point, (double)weight[j], (double)weight[j], sum);
+        if (weight[j] != 0) carry(&p->chain, j, point, (double)weight[j], (double)weight[j], sum);
     put(sum, translation, out);
 }
 
@@ -189,7 +189,7 @@ static void pose_row(const BodyTables *t, const Shaped *p, size_t row, const flo
         double point[3];
         for (size_t k = 0; k < 3; k++)
             point[k] = coordinate(p, constant[k], t->shape, t->pose, row * BODY_ROWS + 3 * j + k);
-        carry(&p->posture, j, point, 1, constant[3], sum);
+        carry(&p->chain, j, point, 1, constant[3], sum);
     }
     put(sum, translation, out);
 }
@@ -203,7 +203,7 @@ void body_pose(const Body *body, const float pose[3 * BODY_JOINTS], const float 
             pose_vertex(body, &p, (size_t)v, translation, vertices + 3 * (size_t)v);
     }
     for (int i = 0; joints && i < BODY_ROWS; i++)
-        joints[i] = (float)(p.posture.joint[i / 3][i % 3] + (double)translation[i % 3]);
+        joints[i] = (float)(p.chain.joint[i / 3][i % 3] + (double)translation[i % 3]);
     for (size_t k = 0; halpe && k < HALPE26_COUNT; k++)
         pose_row(&body->halpe, &p, k, translation, halpe + 3 * k);
 }

@@ -1,6 +1,6 @@
 #include "smpl/poser.h"
 
-#include "smpl/posture.h"
+#include "smpl/kinematics.h"
 
 #include <string.h>
 
@@ -115,7 +115,7 @@ static void set_chain(const Body *body, const float *pose, const float *betas,
                       const float *translation, Chain *c, float *joints) {
     double rest[BODY_JOINTS][3];
     rest_joints(body, betas, rest);
-    const Posture p = posture_of(&body->tree, (const double(*)[3])rest, pose);
+    const Kinematics p = kinematics_of(&body->tree, (const double(*)[3])rest, pose);
     memset(c, 0, sizeof *c);
     for (int j = 0; j < BODY_JOINTS; j++)
         for (int k = 0; k < 3; k++) {

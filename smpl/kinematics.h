@@ -1,11 +1,12 @@
-/* Posture: one person's joints in a pose, on the host and in double precision.
+/* Kinematics: one person's joints in a pose, on the host and in double precision.
  *
- *     Posture p = posture_of(&body->tree, rest, pose);     // rest: joints of the shaped T-pose
+ *     Kinematics k = kinematics_of(&body->tree, rest, pose);     // rest: joints of the shaped
+ * T-pose
  *
  * The kinematic chain is geom.h's.
  */
-#ifndef SMPL_POSTURE_H
-#define SMPL_POSTURE_H
+#ifndef SMPL_KINEMATICS_H
+#define SMPL_KINEMATICS_H
 
 #include "smpl/body.h"
 
@@ -14,10 +15,10 @@ typedef struct {
     double turn[BODY_JOINTS][9];   /* of G_j, the product along the chain */
     double shift[BODY_JOINTS][3];  /* of G_j - [0 | G_j J_j] */
     double joint[BODY_JOINTS][3];  /* of G_j: where the joint is */
-} Posture;
+} Kinematics;
 
 /* rest: metres; pose: axis-angle, root first. */
-Posture posture_of(const SkinAttr *tree, const double rest[BODY_JOINTS][3],
-                   const float pose[3 * BODY_JOINTS]);
+Kinematics kinematics_of(const SkinAttr *tree, const double rest[BODY_JOINTS][3],
+                         const float pose[3 * BODY_JOINTS]);
 
 #endif

@@ -1,13 +1,13 @@
-#include "smpl/posture.h"
+#include "smpl/kinematics.h"
 
 #include <math.h>
 
 #define REAL double
 #include "kernels/geom.h"
 
-Posture posture_of(const SkinAttr *tree, const double rest[BODY_JOINTS][3],
-                   const float pose[3 * BODY_JOINTS]) {
-    Posture p = {0};
+Kinematics kinematics_of(const SkinAttr *tree, const double rest[BODY_JOINTS][3],
+                         const float pose[3 * BODY_JOINTS]) {
+    Kinematics p = {0};
     double own[BODY_JOINTS][9];
     for (int j = 0; j < BODY_JOINTS; j++) {
         double axis[3];
