@@ -55,12 +55,25 @@ static bool extend(Run *r, const StepList *list, int at, size_t limit) {
     return true;
 }
 
+/* Whether the weight or bias is also read by a fold whose backward is in the run: it would move
+ * behind the convolution, but the first of the two overwrites their gradient. */
+static bool folded_before(const Run *r, const StepList *list, int at) {
+    Tensor *const *own = list->step[at].node.in + 1;
+    for (int i = r->first; i < at; i++) {
+        const Step *s = &list->step[i];
+        if (s->node.op != OP_fold || s->pass != PASS_BACKWARD) continue;
+        for (int k = 0; k < OP_MAX_IN; k++)
+            if (s->node.in[k] && (s->node.in[k] == own[0] || s->node.in[k] == own[1])) return true;
+    }
+    return false;
+}
+
 static Run run_from(const Graph *g, const StepList *list, int first, size_t limit) {
     Run r = {.first = first, .end = first};
     for (int i = first; i < list->count; i++) {
         const Step *s = &list->step[i];
         if (is_fold(g, s)) continue;
-        if (!is_conv(s) || !extend(&r, list, i, limit)) break;
+        if (!is_conv(s) || folded_before(&r, list, i) || !extend(&r, list, i, limit)) break;
     }
     return r;
 }

@@ -5,8 +5,7 @@
  *     ... build.h: conv(m, ...), relu(m, ...) ...
  *     graph_free(g);                       // after its plans
  *
- * A tensor may carry several names (a module's output is also its last child's output); names are
- * what --tap asks for.
+ * A tensor may carry several names (a module's output is also its last child's output).
  */
 #ifndef AUTOGRAD_GRAPH_H
 #define AUTOGRAD_GRAPH_H

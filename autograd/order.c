@@ -12,7 +12,7 @@ typedef struct {
 typedef struct {
     Range *range;
     int ranges;
-    OpKind keeps; /* an op whose kernels keep numbers outside of calls between two launches */
+    OpKind keeps; /* an op that keeps numbers between launches, OP_COUNT: none does */
     bool barrier; /* touches what no call names: the slabs */
 } Touched;
 
@@ -31,11 +31,6 @@ typedef struct {
 
 /* --- what a step touches --- */
 
-/* Ops of which two calls never run side by side (sum.cuh, batchnorm.cu). */
-static bool keeps_numbers(OpKind op) {
-    return op == OP_reduce || op == OP_binary || op == OP_batchnorm;
-}
-
 static void add_range(const Finder *f, Touched *t, const Tensor *tensor, bool writes) {
     size_t each = tensor->dtype == F32 ? f->real_size : dtype_size(tensor->dtype);
     size_t bytes = shape_size(tensor->shape) * each;
@@ -47,8 +42,7 @@ static void add_call(const Finder *f, Touched *t, const Step *s) {
     const Call *c = &s->call;
     bool forward = s->pass == PASS_FORWARD;
     for (int i = 0; i < OP_MAX_IN; i++) {
-        bool in_place = forward && s->node.op == OP_batchnorm && (i == 3 || i == 4);
-        add_range(f, t, &c->in[i], in_place);
+        add_range(f, t, &c->in[i], forward && op_changes(s->node.op) & IN(i));
         add_range(f, t, &c->din[i], true);
     }
     for (int i = 0; i < OP_MAX_OUT; i++) {
@@ -62,7 +56,7 @@ static void find_touched(const Finder *f, int i) {
     int last = step_last_together(f->list, i), most = 2 * (OP_MAX_IN + OP_MAX_OUT) * (last - i + 1);
     Touched *t = &f->touched[i];
     t->range = arena_alloc(f->arena, (size_t)most * sizeof *t->range);
-    t->keeps = keeps_numbers(s->node.op) ? s->node.op : OP_COUNT;
+    t->keeps = op_keeps_numbers(s->node.op) ? s->node.op : OP_COUNT;
     t->barrier = s->pass == PASS_UPDATE || s->pass == PASS_RECORD;
     for (int k = i; k <= last; k++) add_call(f, t, &f->list->step[k]);
 }

@@ -43,8 +43,8 @@ typedef struct Plan Plan;
 Status plan_new(Graph *g, const Backend *backend, const PlanOptions *options, Plan **out);
 void plan_free(Plan *plan);
 
-/* Bytes that the arena of such a plan would take, which is not allocated.  Under --tune shapes that
- * are not yet known are measured, as plan_new would. */
+/* Bytes that the arena of such a plan would take, which is not allocated.  On a backend that tunes,
+ * shapes that are not yet known are measured, as plan_new would. */
 size_t plan_estimate(Graph *g, const Backend *backend, const PlanOptions *options);
 
 /* Host numbers (F32 float, F64 double, I32, U8) into an input, whole. */

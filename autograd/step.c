@@ -207,6 +207,9 @@ static void mark_cheap(Maker *m) {
     for (int n = 0; n < m->nodes && !m->options->plain; n++)
         for (int i = 0; is_cheap(m, &m->node[n]) && i < op_info(m->node[n].op)->n_out; i++)
             m->cheap[m->node[n].out[i]->id] = &m->node[n];
+    /* A pool finds the maximum by its bits, which a conv over fewer images may make differently. */
+    for (int n = 0; n < m->nodes; n++)
+        if (m->node[n].op == OP_maxpool) m->cheap[m->node[n].in[0]->id] = NULL;
 }
 
 static unsigned emit_again(Maker *m, const Node *node, unsigned values);

@@ -1,5 +1,6 @@
 #include "crowdrec/ap.h"
 
+#include "crowdrec/metrics.h"
 #include "tensor/error.h"
 #include "tensor/zeros.h"
 
@@ -86,14 +87,10 @@ void ap_add(Ap *ap, const ApImage *in) {
         }
 }
 
-static double area(const double *box) { return (box[2] - box[0]) * (box[3] - box[1]); }
-
 static double overlap(const double *found, const Truth *t) {
-    double w = fmin(found[2], t->box[2]) - fmax(found[0], t->box[0]);
-    double h = fmin(found[3], t->box[3]) - fmax(found[1], t->box[1]);
-    if (!(w > 0 && h > 0)) return 0;
-    double whole = t->kind == AP_REGION ? area(found) : area(found) + area(t->box) - w * h;
-    return w * h / whole;
+    double common = metrics_common(found, t->box), whole = metrics_area(found);
+    if (t->kind != AP_REGION) whole += metrics_area(t->box) - common;
+    return common > 0 ? common / whole : 0;
 }
 
 static double similarity(const Entry *e, const Found *found, const Truth *t) {

@@ -3,7 +3,7 @@
 #include "crowdrec/dice.h"
 #include "tensor/parallel.h"
 
-Degrade degrade_draw(uint64_t seed) {
+static Degrade draw(uint64_t seed) {
     Dice dice = dice_new("degrade", seed);
     Degrade d = {0};
     if (dice_chance(&dice, 0.5)) d.blur = (float)dice_range(&dice, 0.02, 0.18);
@@ -150,6 +150,6 @@ void degrade_apply(const Degrade *d, uint64_t seed, Image *photo) {
 }
 
 void degrade_photo(Image *photo, uint64_t seed) {
-    Degrade d = degrade_draw(seed);
+    Degrade d = draw(seed);
     degrade_apply(&d, rng_stream("noise", seed), photo);
 }

@@ -1,7 +1,8 @@
 /* Degrade: what lens, sensor and storage do to a photo.
  *
- *     degrade_photo(&photo, seed);       // now and then a little blur, noise, 8 x 8 block
- * artefacts
+ *     degrade_photo(&photo, seed);
+ *
+ * Now and then a little blur, noise and the blocks of 8 x 8 that strong compression leaves.
  */
 #ifndef CROWDREC_DEGRADE_H
 #define CROWDREC_DEGRADE_H
@@ -15,8 +16,7 @@ typedef struct {
     float coarse;     /* step of the 8 x 8 transform's coefficients, levels */
 } Degrade;
 
-Degrade degrade_draw(uint64_t seed);
 void degrade_apply(const Degrade *d, uint64_t seed, Image *photo);
-void degrade_photo(Image *photo, uint64_t seed); /* both */
+void degrade_photo(Image *photo, uint64_t seed); /* with a Degrade drawn from the seed */
 
 #endif

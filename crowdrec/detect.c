@@ -4,6 +4,7 @@
 #include "crowdrec/cutter.h"
 #include "nets/net.h"
 #include "tensor/log.h"
+#include "tensor/reader.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -78,8 +79,8 @@ static Status choose_pixels(Detector *d, const char *weights, const char *option
                           option);
     if (detect_pixels(d->spec.input, &d->pixels)) return OK;
     if (*d->spec.input)
-        return fail(ERR_MODEL, "%s: says input '%s', not bgr255 or imagenet; name the right one",
-                    weights, d->spec.input);
+        return fail(ERR_MODEL, "%s: says input %s, not bgr255 or imagenet; name the right one",
+                    weights, reader_quote(d->spec.input, strlen(d->spec.input)));
     double gain = stem_gain(d->params);
     d->pixels = gain < gain_limit ? CROP_YOLOX_BGR : CROP_YOLOX_IMAGENET;
     log_debug("detector: %s, input %s, judged by the first layer's gain %.3g", d->spec.name,

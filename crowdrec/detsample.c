@@ -2,6 +2,7 @@
 
 #include "crowdrec/crop.h"
 #include "crowdrec/hsv.h"
+#include "crowdrec/metrics.h"
 #include "tensor/rng.h"
 
 #include <math.h>
@@ -87,8 +88,6 @@ void detsample_clip(const DatasetPerson *p, const DatasetPhoto *photo, double ou
     for (int k = 0; k < 4; k++) out[k] = fmax(0, fmin((double)p->box[k], size[k % 2]));
 }
 
-static double area(const double box[4]) { return (box[2] - box[0]) * (box[3] - box[1]); }
-
 /* Puts a label in place of the smallest one when there are too many. */
 static void add_label(Sample *s, const double box[4]) {
     float *label = s->labels + 5 * (size_t)s->count;
@@ -98,7 +97,7 @@ static void add_label(Sample *s, const double box[4]) {
             float *other = s->labels + 5 * (size_t)i;
             if (other[3] * other[4] < label[3] * label[4]) label = other;
         }
-        if (!(area(box) > (double)(label[3] * label[4]))) return;
+        if (!(metrics_area(box) > (double)(label[3] * label[4]))) return;
     } else
         s->count++;
     label[0] = 0;
@@ -113,11 +112,11 @@ static void label_person(Sample *s, const DatasetPerson *p, const DatasetPhoto *
     double box[4];
     if (!is_seen(p) || tall(p) * w->scale < LABEL_TALL) return;
     detsample_clip(p, photo, box);
-    double before = area(box) * w->scale * w->scale;
+    double before = metrics_area(box) * w->scale * w->scale;
     const double from[2] = {w->x0, w->y0}, size[2] = {tile->width, tile->height};
     for (int k = 0; k < 4; k++)
         box[k] = fmax(0, fmin((box[k] - from[k % 2]) * w->scale, size[k % 2]));
-    if (!(area(box) > 0 && area(box) >= LABEL_INSIDE * before)) return;
+    if (!(metrics_area(box) > 0 && metrics_area(box) >= LABEL_INSIDE * before)) return;
     for (int k = 0; k < 4; k++) box[k] += k % 2 ? tile->y : tile->x;
     add_label(s, box);
 }

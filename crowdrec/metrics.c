@@ -224,13 +224,18 @@ double metrics_ss(const double *found_height, const double *true_height, int n, 
     return n > 0 ? sum / n : NAN;
 }
 
-/* ---- matching ---- */
+/* ---- boxes ---- */
+
+double metrics_area(const double box[4]) { return (box[2] - box[0]) * (box[3] - box[1]); }
+
+double metrics_common(const double a[4], const double b[4]) {
+    double w = fmin(a[2], b[2]) - fmax(a[0], b[0]), h = fmin(a[3], b[3]) - fmax(a[1], b[1]);
+    return w > 0 && h > 0 ? w * h : 0;
+}
 
 static double iou(const double *a, const double *b) {
-    double w = fmin(a[2], b[2]) - fmax(a[0], b[0]), h = fmin(a[3], b[3]) - fmax(a[1], b[1]);
-    if (!(w > 0 && h > 0)) return 0;
-    double first = (a[2] - a[0]) * (a[3] - a[1]), second = (b[2] - b[0]) * (b[3] - b[1]);
-    return w * h / (first + second - w * h);
+    double common = metrics_common(a, b);
+    return common > 0 ? common / (metrics_area(a) + metrics_area(b) - common) : 0;
 }
 
 static int compare_pairs(const void *a, const void *b) {

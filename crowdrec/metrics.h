@@ -60,6 +60,10 @@ double metrics_ss(const double *found_height, const double *true_height, int n, 
 /* Height of unposed vertices [n,3]: largest minus smallest y. */
 double metrics_height(const float *vertices, int n);
 
+/* Of boxes x0, y0, x1, y1: the area, and that of what two have in common. */
+double metrics_area(const double box[4]);
+double metrics_common(const double a[4], const double b[4]);
+
 /* One to one pairs of boxes x0, y0, x1, y1, greedily by falling IoU of 0.5 or more (ties: lower
  * indices first).  Returns how many; pair has room for the smaller of both counts. */
 typedef struct {

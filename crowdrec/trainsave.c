@@ -2,6 +2,7 @@
 
 #include "crowdrec/weights.h"
 #include "tensor/file.h"
+#include "tensor/reader.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -101,7 +102,8 @@ static Status read_number(const ArrayFile *f, const char *key, double *out) {
     if (!text) return fail(ERR_MODEL, "no metadata %s, expected a checkpoint of a training", key);
     *out = strtod(text, &end);
     if (end != text && !*end) return OK;
-    return fail(ERR_MODEL, "metadata %s is '%.40s', expected a number", key, text);
+    return fail(ERR_MODEL, "metadata %s is %s, expected a number", key,
+                reader_quote(text, strlen(text)));
 }
 
 static Status read_whole(const ArrayFile *f, const char *key, double most, double *out) {

@@ -32,7 +32,7 @@ typedef struct Backend {
     bool tune;           /* convs in the fastest way measured (tune.h) on `cpu` */
     bool on_host;        /* its memory is the host's: photos need not be copied to it */
     bool folds_together; /* a fold also runs the calls that follow in Call.next */
-    bool stores_half;    /* its kernels take BF16 tensors where plans make them (step.h) */
+    bool stores_half;    /* its kernels take BF16 tensors where plans make them */
     bool leaves_dz;      /* conv's backward without the weights' gradient leaves what reached
                             the sums, behind the activation, in dout */
     size_t real_size;    /* bytes of one F32 number: 4, or 8 on `ref` */

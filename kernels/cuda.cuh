@@ -75,8 +75,8 @@ static inline void cuda_together(void) {}
 /* Dynamic shared memory. */
 #define SHARED(type, name) extern __shared__ type name[]
 
-/* Memory between the launches of one op.  It is a file's own; an op that has some stands in
- * keeps_numbers of autograd/order.c, for two of its calls must not run side by side. */
+/* Memory between the launches of one op.  It is a file's own; op_keeps_numbers tells of the op, for
+ * two of its calls must not run side by side. */
 #define SCRATCH(type, name, size) static __device__ type name[size]
 #endif
 

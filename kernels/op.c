@@ -34,3 +34,18 @@ unsigned op_reads(OpKind kind, const void *attr) {
     }
     CHECK(false, "op %d", kind);
 }
+
+/* batchnorm: running statistics; update: weights, moments, the norm beside the hyper parameters;
+ * record: cursor and history. */
+unsigned op_changes(OpKind kind) {
+    switch (kind) {
+    case OP_batchnorm: return IN(3) | IN(4);
+    case OP_update: return IN(0) | IN(2) | IN(3) | IN(4);
+    case OP_record: return IN(0) | IN(1);
+    default: return 0;
+    }
+}
+
+bool op_keeps_numbers(OpKind kind) {
+    return kind == OP_reduce || kind == OP_binary || kind == OP_batchnorm;
+}

@@ -1,11 +1,10 @@
 /* Op: what the engine knows of an operation without running it, and the Call that runs it.
  *
- * A Call is one op on one set of addresses.  Forward reads `in`, writes `out` (batchnorm also its
- * running statistics, update the weights and moments, record its history).  Backward reads `dout`
- * and the values that ops.def says it reads, and for every i with din[i].data writes (add[i] false)
- * or adds to (add[i] true) the gradient of in[i].  dout is dead afterwards, so backward may use it
- * as scratch.  Absent tensors have data NULL and all sizes 0.  A gradient is stored as its value is
- * (Tensor.dtype).
+ * A Call is one op on one set of addresses.  Forward reads `in` and writes `out`, and the inputs
+ * that op_changes tells.  Backward reads `dout` and the values that ops.def says it reads, and for
+ * every i with din[i].data writes (add[i] false) or adds to (add[i] true) the gradient of in[i].
+ * dout is dead afterwards, so backward may use it as scratch.  Absent tensors have data NULL and
+ * all sizes 0.  A gradient is stored as its value is (Tensor.dtype).
  */
 #ifndef KERNELS_OP_H
 #define KERNELS_OP_H
@@ -29,7 +28,7 @@ enum { OP_MAX_IN = 8, OP_MAX_OUT = 3 };
 
 /* How convolutions and products multiply where the device offers a choice; sums are single
  * precision in all three.  TF32 keeps 10 bits of each factor, BF16 7; with BF16 a plan on such a
- * device also stores what only convolutions and the like read in that form (step.h). */
+ * device also stores what only convolutions and the like read in that form. */
 typedef enum { PRECISION_TF32, PRECISION_FP32, PRECISION_BF16, PRECISIONS } Precision;
 
 typedef struct Call {
@@ -56,6 +55,13 @@ const OpInfo *op_info(OpKind kind);
 
 /* Mask of the inputs and outputs that backward reads. */
 unsigned op_reads(OpKind kind, const void *attr);
+
+/* Mask of the inputs that forward writes as well. */
+unsigned op_changes(OpKind kind);
+
+/* Whether kernels of this op keep numbers of their own between two launches (SCRATCH, cuda.cuh):
+ * two calls of it never run side by side. */
+bool op_keeps_numbers(OpKind kind);
 
 /* Shapes and dtypes of the outputs from the inputs; a mismatch is bad code and aborts with `where`
  * ("hrnet.c:42") in the message. */

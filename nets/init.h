@@ -6,7 +6,8 @@
  *
  * Convolutions before a norm: normal, variance 2 / fan_in (He et al. 2015).  Last layers and linear
  * ones: uniform in +-1/sqrt(fan_in).  CLIFF's decoders: a hundredth of that, about the mean body.
- * Heatmaps begin near 0, YOLOX's scores near 0.01 (Lin et al. 2017).  Norms are the identity.
+ * HRNet's heatmaps begin near 0, YOLOX's scores near 0.01 (Lin et al. 2017).  Norms are the
+ * identity.
  */
 #ifndef NETS_INIT_H
 #define NETS_INIT_H

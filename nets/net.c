@@ -7,6 +7,7 @@
 #include "nets/rule.h"
 #include "nets/yolox.h"
 #include "tensor/file.h"
+#include "tensor/reader.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,19 +86,6 @@ static Status outputs_of(const State *s, const char *key, int dims, int limit, i
     return OK;
 }
 
-static Status identify_yolox(const State *s, NetSpec *found) {
-    TRY(outputs_of(s, "backbone.backbone.stem.conv.conv.weight", 4, MAX_SIZE, &found->channels));
-    TRY(outputs_of(s, "head.cls_preds.0.weight", 4, MAX_CLASSES, &found->classes));
-    found->depthwise = state_find(s, "backbone.backbone.dark2.0.dconv.conv.weight") != NULL;
-    char key[80];
-    do {
-        snprintf(key, sizeof key, "backbone.backbone.dark2.1.m.%d.conv1.conv.weight",
-                 found->blocks++);
-    } while (state_find(s, key));
-    found->blocks--;
-    return OK;
-}
-
 /* How many keys there are with 0, 1, 2 .. in the format's place. */
 static Status count_keys(const State *s, const char *first, const char *rest, int *out) {
     char key[80];
@@ -108,6 +96,13 @@ static Status count_keys(const State *s, const char *first, const char *rest, in
         return fail(ERR_MODEL, "no %s%s in the file", s->prefix, key);
     }
     return fail(ERR_MODEL, "more than %d %s%s in the file", MAX_REPEATS, s->prefix, first);
+}
+
+static Status identify_yolox(const State *s, NetSpec *found) {
+    TRY(outputs_of(s, "backbone.backbone.stem.conv.conv.weight", 4, MAX_SIZE, &found->channels));
+    TRY(outputs_of(s, "head.cls_preds.0.weight", 4, MAX_CLASSES, &found->classes));
+    found->depthwise = state_find(s, "backbone.backbone.dark2.0.dconv.conv.weight") != NULL;
+    return count_keys(s, "backbone.backbone.dark2.1.m", "conv1.conv.weight", &found->blocks);
 }
 
 static Status identify_branches(const State *s, NetSpec *found) {
@@ -241,8 +236,8 @@ static Status identify_side(const ArrayFile *file, const char *key, int *side) {
     char *end;
     long value = strtol(text, &end, 10);
     if (end == text || *end || value < STRIDE || value > MAX_SIZE || value % STRIDE)
-        return fail(ERR_MODEL, "metadata %s is '%.40s', expected a multiple of %d up to %d", key,
-                    text, STRIDE, MAX_SIZE);
+        return fail(ERR_MODEL, "metadata %s is %s, expected a multiple of %d up to %d", key,
+                    reader_quote(text, strlen(text)), STRIDE, MAX_SIZE);
     *side = (int)value;
     return OK;
 }

@@ -13,7 +13,7 @@ static const char PREFIX[] = "rule:";
 
 bool rule_is(const char *weights) { return !strncmp(weights, PREFIX, sizeof PREFIX - 1); }
 
-double rule_gain(const NetSpec *spec) {
+static double usual_gain(const NetSpec *spec) {
     if (spec->kind != NET_CLIFF) return 0.6;
     return spec->channels ? 0.5 : 0.7;
 }
@@ -47,7 +47,7 @@ Status rule_parse(const char *weights, NetSpec *spec, Rule *rule) {
     const char *name = strsep(&rest, ":"), *seed = strsep(&rest, ":"), *gain = strsep(&rest, ":");
     TRY(net_spec(name, spec));
     TRY(parse_seed(seed ? seed : "", &rule->seed));
-    rule->gain = rule_gain(spec);
+    rule->gain = usual_gain(spec);
     if (gain && *gain) TRY(parse_gain(gain, &rule->gain));
     rule->mean = rest && *rest ? rest : NULL;
     return OK;

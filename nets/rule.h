@@ -30,12 +30,9 @@ typedef struct {
 /* Whether a weights argument asks for the rule: begins with "rule:". */
 bool rule_is(const char *weights);
 
-/* "rule:NET:SEED[:GAIN[:MEAN.npz]]"; an empty GAIN is the network's own, rule_gain. */
+/* "rule:NET:SEED[:GAIN[:MEAN.npz]]"; an empty GAIN is the one at which the network's values neither
+ * grow nor die: 0.6, CLIFF 0.5 with HRNet and 0.7 with ResNet-50. */
 Status rule_parse(const char *weights, NetSpec *spec, Rule *rule);
-
-/* The gain at which the network's values neither grow nor die: 0.6, CLIFF 0.5 with HRNet and 0.7
- * with ResNet-50. */
-double rule_gain(const NetSpec *spec);
 
 /* Fills all parameters.  ERR_MODEL when the mean parameters are missing or unsuitable. */
 Status rule_fill(const Rule *rule, const NetSpec *spec, Params *params);

@@ -208,12 +208,26 @@ static int open_temporary(FileWriter *w) {
     return -1;
 }
 
-/* A rename would put a file in a device's place, and a link's. */
+/* What a link says, seen from where the path begins; NULL: the path is no link. */
+static char *link_target(const char *path) {
+    char target[FILE_PATH] = "", *seen = NULL;
+    if (readlink(path, target, sizeof target - 1) < 0) return NULL;
+    const char *name = strrchr(path, '/');
+    int folder = *target == '/' || !name ? 0 : (int)(name + 1 - path);
+    if (asprintf(&seen, "%.*s%s", folder, path, target) < 0) return NULL;
+    return seen;
+}
+
+/* A rename would put a file in a device's place, and a link's, even one that leads to nothing yet.
+ */
 static Status find_place(const char *path, char **place) {
+    enum { LINKS = 40 };
     struct stat info;
     *place = realpath(path, NULL);
     if (!*place) *place = strdup(path);
     CHECK(*place, "out of memory");
+    char *next;
+    for (int i = 0; i < LINKS && (next = link_target(*place)); i++) free(*place), *place = next;
     if (stat(*place, &info) || S_ISREG(info.st_mode)) return OK;
     free(*place);
     *place = NULL;

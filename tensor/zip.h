@@ -7,8 +7,8 @@
  *     TRY(zip_read(r, e, &bytes));
  *
  * The central directory is the authority; of a local header only its own length counts.  Entries
- * share no bytes and inflate to what deflate allows at most, so an archive's content is bounded by
- * its size.  Format: PKWARE APPNOTE 6.3.
+ * are together no larger than the file and inflate to what deflate allows at most, so an archive's
+ * content is bounded by its size.  Format: PKWARE APPNOTE 6.3.
  */
 #ifndef TENSOR_ZIP_H
 #define TENSOR_ZIP_H

@@ -12,8 +12,8 @@
 enum { IMAGES = 6, HEIGHT = 12, WIDTH = 10, CHANNELS = 4, NUMBERS = 8192 };
 
 /* Convolutions with folded norms and without, a residual, a value that is read in the chain and
- * behind it, a weight that two of them share, and one that is not the last but read after the run.
- */
+ * behind it, weights that two of them share, one of them with a norm and without, and one that is
+ * not the last but read after the run. */
 typedef struct {
     Graph *graph;
     Params *params;
@@ -28,6 +28,7 @@ static Net net_new(const Backend *backend) {
     y = conv(&m, "b", y, .out = 4, .k = 3, .norm = "bn_b", .act = ACT_SILU);
     n.middle = y = conv(&m, "c", y, .out = 4, .k = 3, .bias = true, .act = ACT_RELU);
     for (int i = 0; i < 2; i++) y = conv(&m, "twice", y, .out = 4, .k = 3);
+    y = conv(&m, "d", y, .out = 4, .k = 3);
     y = conv(&m, "d", y, .out = 4, .k = 3, .norm = "bn_d");
     y = relu(&m, add(&m, y, before));
     y = conv(&m, "e", y, .out = 5, .k = 3, .stride = 2, .norm = "bn_e");
@@ -147,11 +148,43 @@ static void values_within_a_chain_take_one_block(void **state) {
     free(all);
 }
 
+/* How often a conv with few products is computed, backward included, before a pool or a square. */
+static int made(bool pooled) {
+    Graph *g = graph_new();
+    Params *p = params_new(&backend_ref);
+    Scope m = {.graph = g, .params = p};
+    Tensor *x = graph_input(g, "x", F32, (Shape){IMAGES, HEIGHT, WIDTH, CHANNELS});
+    Tensor *y = conv(&m, "a", x, .out = 4, .k = 3);
+    y = pooled ? maxpool(&m, y, 3, 2, 1) : square(&m, y);
+    assert_int_equal(params_alloc(p), OK);
+    Plan *plan;
+    PlanOptions o = {.loss = mean(&m, y, AXES_ALL), .wrt = &x, .wrts = 1};
+    assert_int_equal(plan_new(g, &backend_ref, &o, &plan), OK);
+    char text[4096] = "";
+    FILE *f = fmemopen(text, sizeof text, "w");
+    plan_dump(plan, f);
+    fclose(f);
+    plan_free(plan);
+    params_free(p);
+    graph_free(g);
+    int count = 0;
+    for (const char *at = text; (at = strstr(at, "forward  conv")); at++) count++;
+    return count;
+}
+
+/* It looks for the bits of its maximum. */
+static void a_pool_reads_what_it_read_before(void **state) {
+    (void)state;
+    assert_int_equal(made(false), 2);
+    assert_int_equal(made(true), 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_of_images_equal_all),
         cmocka_unit_test(few_images_need_no_chain),
         cmocka_unit_test(gradients_add_over_blocks_and_runs),
+        cmocka_unit_test(a_pool_reads_what_it_read_before),
         cmocka_unit_test(values_within_a_chain_take_one_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -644,6 +644,14 @@ static void other_than_files(void **state) {
     assert_int_equal(file_head(target, head, sizeof head), 4);
     assert_memory_equal(head, "newe", 4);
     assert_true(file_is_same(link, target) && !file_is_same(link, pipe));
+    assert_int_equal(unlink(target), 0);
+    must(file_write(link, "led to nothing", 14));
+    assert_true(!lstat(link, &info) && S_ISLNK(info.st_mode) && file_is_same(link, target));
+    const char *relative = in_folder("relative");
+    assert_int_equal(symlink("made", relative), 0);
+    must(file_write(relative, "beside the link", 15));
+    assert_true(!lstat(relative, &info) && S_ISLNK(info.st_mode));
+    assert_true(file_is_same(relative, in_folder("made")));
     assert_false(file_is_same(in_folder("absent"), in_folder("absent")));
 }
 
