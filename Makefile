@@ -132,6 +132,13 @@ $(O)/objects.list: FORCE
 	@mkdir -p $(@D)
 	@echo "$(OBJECTS) $(CUDA_OBJECTS)" | cmp -s - $@ || echo "$(OBJECTS) $(CUDA_OBJECTS)" >$@
 
+# A number that changes with what the program and backend cuda tell each other.
+INTERFACE_HEADERS := $(wildcard kernels/*.def) $(patsubst %,kernels/%.h,attr backend op plugin) $(patsubst %,tensor/%.h,tensor log)
+INTERFACE := -DPLUGIN_INTERFACE=$(shell cat $(INTERFACE_HEADERS) | cksum | cut -d' ' -f1)
+$(O)/kernels/plugin.o $(O)/kernels/cuda.cu.o: $(INTERFACE_HEADERS)
+$(O)/kernels/plugin.o: private CPPFLAGS += $(INTERFACE)
+$(O)/kernels/cuda.cu.o: private NVCC_FLAGS += $(INTERFACE)
+
 # One object in which every other name is local: only crowdrec_* can be linked against.
 $(O)/libcrowdrec.o: $(OBJECTS) $(O)/objects.list
 	@$(LD) -r $(OBJECTS) -o $@

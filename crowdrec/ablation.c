@@ -51,6 +51,8 @@ typedef struct {
 /* ---- what the options ask for ---- */
 
 static Status check_lists(const Ablation *a) {
+    if (a->iterations_count < 1 || a->conf_count < 1)
+        return fail(ERR_USAGE, "--iterations, --conf: expected one number at least");
     for (int i = 0; i < a->iterations_count; i++)
         if (a->iterations[i] < 0 || (i && a->iterations[i] <= a->iterations[i - 1]))
             return fail(ERR_USAGE, "--iterations: expected increasing numbers, from 0");

@@ -114,7 +114,9 @@ typedef struct {
     CrowdrecStage until;
     const char *output; /* folder, made when absent; required */
 
-    /* Networks that are needed and NULL are those that come with crowdrec, if it has any. */
+    /* Networks that are needed and NULL are those that come with crowdrec: in the folder
+     * $CROWDREC_MODELS, else in models/ or share/crowdrec/models/ near this library (near the
+     * program where it is linked statically). */
     const char *detector; /* YOLOX weights, for photos without boxes and keypoints */
     const char *pose;     /* FastPose or HRNet weights, for refinement without keypoints */
     const char *mesh;     /* CLIFF weights, from REGRESS on */
@@ -330,7 +332,8 @@ typedef struct {
     int scenes;         /* photos, at least 1 */
     int people[2];      /* in a photo, fewest and most; zeros: 5 and 40 */
     int width, height;  /* pixels; zeros: 1280 x 720 */
-    double tall[2];     /* least and greatest height of a standing person, pixels; zeros: 20, 400 */
+    double tall[2];     /* least and greatest height of a standing person, pixels; zeros: 20, 400
+                           or 0.9 of the photo's height */
     double focal;       /* pixels, 0: the image diagonal */
     unsigned long seed; /* which world */
     const char *photos; /* "png" (default) or "jpg" */

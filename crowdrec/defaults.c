@@ -22,7 +22,9 @@ static bool exists(const char *folder, const char *beside, const char *name, cha
 }
 
 Status defaults_find(DefaultsModel model, char path[PATH_MAX]) {
-    static const char *const place[] = {"/models", "/../models", "/../share/crowdrec/models"};
+    /* The last two: seen from build/clang and build/clang/sanitize. */
+    static const char *const place[] = {"/models", "/../models", "/../share/crowdrec/models",
+                                        "/../../models", "/../../../models"};
     const char *given = getenv("CROWDREC_MODELS"), *name = MODEL[model].name;
     char folder[PATH_MAX];
     if (given && *given) {

@@ -5,9 +5,9 @@
  *     TRY(defaults_find(DEFAULTS_MESH, path));
  *
  * They are detector.safetensors, pose.safetensors and mesh.safetensors in $CROWDREC_MODELS if that
- * is set; else in models/, ../models/ or ../share/crowdrec/models/ seen from the program or
- * library. All three were trained on synthetic people (docs/models.md), and the mesh network on
- * crowdrec's own body.
+ * is set; else in models/, ../models/, ../share/crowdrec/models/, ../../models/ or ../../../models/
+ * seen from the program or library. All three were trained on synthetic people (docs/models.md),
+ * and the mesh network on crowdrec's own body.
  */
 #ifndef CROWDREC_DEFAULTS_H
 #define CROWDREC_DEFAULTS_H

@@ -22,6 +22,7 @@ const char *const output_pictures[] = {"overlay.png", "side.png", NULL};
 
 Status output_prepare(const char *folder) {
     char path[FILE_PATH];
+    if (!*folder) return fail(ERR_USAGE, "--output: '' names no folder");
     if (file_make_folder(folder)) return error_prefix(ERR_USAGE, "--output");
     TRY(file_join(folder, ".crowdrec-XXXXXX", path));
     int fd = mkstemp(path);

@@ -133,8 +133,18 @@ static Status check_choice(const char *option, const char *value, const char *a,
     return fail(ERR_USAGE, "%s: '%s' is not %s or %s", option, value, a, b);
 }
 
+/* What the program's own options cannot be, and a caller's can. */
+static Status check_ranges(const CrowdrecOptions *o) {
+    if ((unsigned)o->until > CROWDREC_DETECT)
+        return fail(ERR_USAGE, "until: there is no stage %d", (int)o->until);
+    if (!(o->pose_nms <= 1) || !(o->pose_conf <= 1))
+        return fail(ERR_USAGE, "--pose-nms, --pose-conf: expected numbers up to 1");
+    return OK;
+}
+
 static Status check_options(Pipeline *p) {
     const CrowdrecOptions *o = &p->options;
+    TRY(check_ranges(o));
     p->bodies = o->until == CROWDREC_REFINE || o->until == CROWDREC_REGRESS;
     p->refines = o->until == CROWDREC_REFINE;
     p->poses = !o->keypoints && (o->until == CROWDREC_POSE || p->refines);
@@ -224,11 +234,13 @@ static Status refuse_same(const char *input, const char *folder, const char *con
 /* Nothing is read from where the results go. */
 static Status check_places(const Pipeline *p) {
     const CrowdrecOptions *o = &p->options;
-    const char *const given[] = {o->boxes, o->keypoints, o->truth, o->intrinsics};
+    const char *const given[] = {o->boxes, o->keypoints, o->truth};
     for (size_t i = 0; i < sizeof given / sizeof *given; i++)
         TRY(refuse_same(given[i], o->output, output_names));
     for (int i = 0; i < p->photos.count; i++) {
+        static const char *const arrays[] = {"result.npz", NULL};
         const Photo *photo = &p->photos.photo[i];
+        TRY(refuse_same(o->intrinsics, photo->folder, arrays));
         if (strcmp(photo->name, output_pictures[0]) && strcmp(photo->name, output_pictures[1]))
             continue;
         for (int k = 0; k < p->photos.count; k++)

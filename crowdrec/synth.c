@@ -202,8 +202,8 @@ static Status run(Run *r, const char *body, const SynthChoice *choice) {
 Status synth_run(const CrowdrecSynth *options, FILE *report) {
     char body[4096];
     CrowdrecSynth o = *options;
-    if (!o.width) o.width = 1280, o.height = 720;
-    if (!o.people[1]) o.people[0] = 5, o.people[1] = 40;
+    if (!o.width && !o.height) o.width = 1280, o.height = 720;
+    if (!o.people[0] && !o.people[1]) o.people[0] = 5, o.people[1] = 40;
     TRY(check_options(&o));
     if (strlen(o.output) > sizeof body - 64)
         return fail(ERR_USAGE, "%.40s...: the path is too long", o.output);

@@ -61,7 +61,10 @@ INLINE AssignPlace assign_place(const AssignAttr *a, const AssignAnchor *at, con
 }
 
 /* -log(value) and no more than 100, as PyTorch's binary_cross_entropy has it. */
-INLINE REAL assign_log(REAL value) { return fmin(-log(value), (REAL)100); }
+INLINE REAL assign_log(REAL value) {
+    REAL loss = -log(value);
+    return loss > 100 ? 100 : loss;
+}
 
 INLINE REAL assign_background(const REAL *row, int columns) {
     REAL sum = 0;
@@ -84,7 +87,7 @@ INLINE AssignAnchor assign_anchor(const AssignJob *j, int image, int anchor) {
 
 INLINE REAL assign_iou(const REAL *row, const AssignBox *b) {
     BoxMeeting m = box_meet(row, b->at);
-    return m.common > 0 ? m.common / m.both : 0;
+    return m.common == 0 ? 0 : m.common / m.both;
 }
 
 INLINE REAL assign_cost(const REAL *row, const AssignAnchor *at, const AssignBox *b, REAL iou) {

@@ -137,7 +137,8 @@ typedef struct {
  * second, the matrix (row-major) has b1 b2 b3 as columns; norms are clamped at 1e-12. rodrigues:
  * axis-angle [n,1,j,3] -> [n,1,j,9]; angle = |r + 1e-8| as in smplx; safe at 0. axisangle:
  * [n,1,j,9] -> [n,1,j,3] through the quaternion whose largest component is positive; angles up to
- * 2*pi are legal, no jump at pi; with a second input [n,1,j,3] the axis-angle nearest to it.
+ * 2*pi are legal, no jump at pi; with a second input [n,1,j,3] that axis-angle or the same rotation
+ * one turn back, whichever is nearer to it.
  * project: points [n,1,j,3] (camera frame, metres), camera [n,1,1,3] = f, cx, cy (pixels)
  * -> pixels [n,1,j,2] = f*X/Z + cx, f*Y/Z + cy; Z is not clamped.
  * camera (paper eq. 1): crop camera [n,1,1,3] = s, tx, ty; box [n,1,1,6] = centre x, centre y,

@@ -48,6 +48,7 @@ static Status open_gpu(int number, Precision precision, bool deterministic, bool
     const Plugin *plugin;
     char reason[PLUGIN_REASON];
     TRY(plugin_load(&plugin));
+    plugin->log_level(log_current());
     if (!plugin->open(number, reason)) return fail(ERR_DEVICE, "%s", reason);
     plugin->deterministic(deterministic);
     plugin->tune(tune);

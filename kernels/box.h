@@ -54,10 +54,11 @@ INLINE BoxMeeting box_meet(const REAL *a, const REAL *b) {
         REAL low = a[k] - a[2 + k] / 2, other_low = b[k] - b[2 + k] / 2;
         REAL high = a[k] + a[2 + k] / 2, other_high = b[k] + b[2 + k] / 2;
         m.edge[k] = low > other_low, m.edge[2 + k] = high < other_high;
-        side[k] = fmax(low, other_low), side[2 + k] = fmin(high, other_high);
+        side[k] = other_low > low ? other_low : low; /* a NaN stays one */
+        side[2 + k] = other_high < high ? other_high : high;
     }
     m.w = side[2] - side[0], m.h = side[3] - side[1];
-    m.common = m.w > 0 && m.h > 0 ? m.w * m.h : 0;
+    m.common = (m.w < 0 ? 0 : m.w) * (m.h < 0 ? 0 : m.h);
     m.both = a[2] * a[3] + b[2] * b[3] - m.common;
     return m;
 }

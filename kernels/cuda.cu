@@ -354,5 +354,5 @@ extern "C" {
 extern __attribute__((visibility("default"))) const Plugin crowdrec_cuda;
 const Plugin crowdrec_cuda = {
     PLUGIN_INTERFACE,         built_for,       open_device, describe_device,
-    cudnn_conv_deterministic, cudnn_conv_tune, backend};
+    cudnn_conv_deterministic, cudnn_conv_tune, log_level,   backend};
 }

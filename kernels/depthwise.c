@@ -203,6 +203,7 @@ static void input_gradient_vectors(const Conv *g, int row, const void *dz, const
 void KERNEL(depthwise_input_gradient)(const Conv *g, const Call *c, void *workspace) {
     const REAL *dz = c->dout[0].data;
     REAL *dx = c->din[0].data, *packed = workspace;
+    if (!conv_size(g)) return;
     pack(g, c->in[1].data, packed);
     PARALLEL_FOR
     for (int row = 0; row < g->n * g->h; row++)

@@ -240,8 +240,8 @@ GEOM GeomAxis geom_axis(const REAL *R, const REAL *near) {
 }
 
 /* Axis-angle of a rotation matrix: the largest component of the quaternion is positive, so angles
- * up to 2 pi come out, and a rotation that moves on may jump by a turn; with `near` [3] the one
- * that is nearest to it. */
+ * up to 2 pi come out, and a rotation that moves on may jump by a turn; with `near` [3] that one or
+ * the one a turn back, whichever is nearer to it. */
 GEOM void geom_axisangle(const REAL *R, const REAL *near, REAL *r) {
     GeomAxis a = geom_axis(R, near);
     for (int i = 0; i < 3; i++) r[i] = a.turn.factor * a.q[i + 1];

@@ -1,8 +1,9 @@
 #include "kernels/kernel.h"
 #include "kernels/pool.h"
 
+/* NaN is larger than all. */
 static void keep_larger(REAL *restrict y, const REAL *restrict x, int c) {
-    for (int l = 0; l < c; l++) y[l] = x[l] > y[l] ? x[l] : y[l];
+    for (int l = 0; l < c; l++) y[l] = x[l] <= y[l] || y[l] != y[l] ? y[l] : x[l];
 }
 
 void KERNEL(maxpool_forward)(const Call *c) {

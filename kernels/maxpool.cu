@@ -15,7 +15,8 @@ template <int N> static __global__ void maxpool_values(size_t count, Pool p, Sto
             for (int b = w.begin; b < w.end; b++) {
                 Pack<N> value = stored_load<N>(x, pixel_pack(at, p.h, p.w, packs, a, b));
                 for (int l = 0; l < N; l++)
-                    most.v[l] = value.v[l] > most.v[l] ? value.v[l] : most.v[l];
+                    most.v[l] =
+                        value.v[l] <= most.v[l] || most.v[l] != most.v[l] ? most.v[l] : value.v[l];
             }
         stored_put<N>(y, i, most, false);
     }

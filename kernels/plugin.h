@@ -14,12 +14,15 @@
 #define KERNELS_PLUGIN_H
 
 #include "kernels/backend.h"
+#include "tensor/log.h"
 
 enum { PLUGIN_REASON = 512 };
 
-/* Changes when the structs that both sides share change size. */
-#define PLUGIN_INTERFACE \
-    ((size_t)OP_COUNT << 48 | sizeof(Plugin) << 32 | sizeof(Backend) << 16 | sizeof(Call))
+/* The Makefile's: a checksum of the headers that both sides share, so that a plugin of another
+ * version is refused.  Without it (an editor, a linter) nothing is told apart. */
+#ifndef PLUGIN_INTERFACE
+#define PLUGIN_INTERFACE 0
+#endif
 
 typedef struct {
     size_t interface;               /* PLUGIN_INTERFACE of the headers it was compiled with */
@@ -30,8 +33,9 @@ typedef struct {
 
     const char *(*device)(void); /* "cuda:0: NVIDIA H200, sm_90, 139.8 GiB, 138.2 GiB free" */
     void (*deterministic)(bool on);
-    void (*tune)(bool on);  /* engines are measured once and remembered (engines.h) */
-    const Backend *backend; /* [PRECISIONS], usable after open */
+    void (*tune)(bool on);             /* engines are measured once and remembered (engines.h) */
+    void (*log_level)(LogLevel level); /* of its own lines */
+    const Backend *backend;            /* [PRECISIONS], usable after open */
 } Plugin;
 
 #define PLUGIN_SYMBOL "crowdrec_cuda"

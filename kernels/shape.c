@@ -30,8 +30,10 @@ static int *axis_of(Shape *s, Axis axis) {
     return axis == AXIS_N ? &s->n : axis == AXIS_H ? &s->h : axis == AXIS_W ? &s->w : &s->c;
 }
 
+/* 0 where the window does not fit. */
 static int window(int size, int pad, int dilation, int k, int stride) {
-    return (size + 2 * pad - dilation * (k - 1) - 1) / (stride ? stride : 1) + 1;
+    int steps = size + 2 * pad - dilation * (k - 1) - 1;
+    return steps < 0 ? 0 : steps / (stride ? stride : 1) + 1;
 }
 
 static void shape_conv(const ConvAttr *a, const Rule *r) {

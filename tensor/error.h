@@ -32,6 +32,8 @@ Status fail(Status status, const char *format, ...) __attribute__((format(printf
 /* The reason of this thread's latest fail(), or "" if there was none. */
 const char *error_reason(void);
 
+void error_clear(void);
+
 /* Puts "PREFIX: " before the reason; returns status.  For callers that know the file's name. */
 Status error_prefix(Status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

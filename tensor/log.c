@@ -9,6 +9,7 @@ static LogLevel current = LOG_INFO;
 static bool progress_open;
 
 void log_level(LogLevel level) { current = level; }
+LogLevel log_current(void) { return current; }
 
 void log_progress_end(void) {
     if (progress_open) fputc('\n', stderr);

@@ -5,6 +5,7 @@
 typedef enum { LOG_QUIET, LOG_ERROR, LOG_INFO, LOG_DEBUG } LogLevel;
 
 void log_level(LogLevel level); /* default LOG_INFO */
+LogLevel log_current(void);
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));

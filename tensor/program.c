@@ -10,7 +10,7 @@ void program_folder(char folder[PATH_MAX]) {
     Dl_info info;
     char self[PATH_MAX] = "";
     const char *file = self;
-    if (dladdr(&inside, &info) && info.dli_fname && strstr(info.dli_fname, ".so"))
+    if (dladdr(&inside, &info) && info.dli_fname && strstr(info.dli_fname, "/libcrowdrec"))
         file = info.dli_fname;
     else if (readlink("/proc/self/exe", self, sizeof self - 1) < 0)
         file = "";

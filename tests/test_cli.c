@@ -166,7 +166,7 @@ static void test_bad_usage(void **state) {
         {2, "run " PHOTO "--meshes=1", "takes no value"},
         {2, "run " PHOTO "--quiet --verbose", "exclude"},
         {2, "run @/photo.png", "--output"},
-        {2, "run @/photo.png -o=", "unknown option"},
+        {2, "run @/photo.png -o=", "--output: empty"},
         {2, "run @/photo.png --output=", "--output: empty"},
         {2, "run " PHOTO, "--detector"},
         {2, "run " PHOTO "--detector x", "--pose"},

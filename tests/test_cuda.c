@@ -91,7 +91,8 @@ static double difference(const double *got, const double *want, size_t n) {
     double most = 0, largest = 0;
     for (size_t i = 0; i < n; i++) {
         largest = fmax(largest, fabs(want[i]));
-        if (!(fabs(got[i] - want[i]) <= most)) most = fabs(got[i] - want[i]);
+        most = isnan(got[i]) ? NAN : fmax(most, fabs(got[i] - want[i]));
+        if (isnan(most)) return most;
     }
     return most / (largest + 1e-9);
 }

@@ -122,6 +122,19 @@ static void unary_keeps_nan(void **state) {
         }
 }
 
+static void maxpool_keeps_nan(void **state) {
+    (void)state;
+    for (int at = 0; at < 4; at++)
+        for (int b = 0; b < 2; b++) {
+            double x[] = {1, 3, 2, 0};
+            x[at] = NAN;
+            OpRun r = oprun_make(BACKENDS[b], OP_maxpool, &(PoolAttr){.k = 2, .stride = 2});
+            oprun_input(&r, 0, (Shape){1, 2, 2, 1}, x);
+            assert_true(isnan(*oprun_forward(&r, 0)));
+            oprun_free(&r);
+        }
+}
+
 /* So that a weight which is not finite cannot hide behind the activation. */
 static void conv_keeps_nan(void **state) {
     (void)state;
@@ -376,6 +389,7 @@ int main(void) {
         cmocka_unit_test(unary),
         cmocka_unit_test(binary),
         cmocka_unit_test(unary_keeps_nan),
+        cmocka_unit_test(maxpool_keeps_nan),
         cmocka_unit_test(conv_keeps_nan),
         cmocka_unit_test(reduce),
         cmocka_unit_test(sums_are_accurate),

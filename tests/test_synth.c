@@ -10,6 +10,7 @@
 #include "smpl/procedural.h"
 #include "tensor/parallel.h"
 
+#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -322,6 +323,26 @@ static void test_files(void **state) {
     json_decref(truth);
 }
 
+/* A program that has set its user's locale gets the same files; what failed before is not told. */
+static void test_comma(void **state) {
+    (void)state;
+    static const char *const commas[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "es_ES.UTF-8", "ru_RU.UTF-8",
+                                         "pl_PL.UTF-8", "it_IT.UTF-8", "pt_BR.UTF-8", NULL};
+    const char *const *comma = commas;
+    assert_int_equal(crowdrec_synth(&(CrowdrecSynth){.scenes = 1}, NULL), CROWDREC_BAD_USAGE);
+    assert_string_not_equal(crowdrec_error(), "");
+    while (*comma && !setlocale(LC_NUMERIC, *comma)) comma++;
+    assert_int_equal(write_world(scratch("comma"), NULL), CROWDREC_OK);
+    assert_string_equal(crowdrec_error(), "");
+    char text[8];
+    snprintf(text, sizeof text, "%.1f", 0.5);
+    setlocale(LC_NUMERIC, "C");
+    assert_string_equal(text, *comma ? "0,5" : "0.5");
+    int people = 0;
+    check_json(scratch("comma"), "scene_000000.png", &people);
+    if (!*comma) skip();
+}
+
 static void test_jpeg(void **state) {
     (void)state;
     if (!jpeg_writes()) skip();
@@ -386,12 +407,13 @@ static void test_large(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_poser),       cmocka_unit_test(test_postures),
-        cmocka_unit_test(test_same),        cmocka_unit_test(test_truth),
-        cmocka_unit_test(test_apart),       cmocka_unit_test(test_visible),
-        cmocka_unit_test(test_turned),      cmocka_unit_test(test_files),
-        cmocka_unit_test(test_jpeg),        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_interrupted), cmocka_unit_test(test_large),
+        cmocka_unit_test(test_poser),   cmocka_unit_test(test_postures),
+        cmocka_unit_test(test_same),    cmocka_unit_test(test_truth),
+        cmocka_unit_test(test_apart),   cmocka_unit_test(test_visible),
+        cmocka_unit_test(test_turned),  cmocka_unit_test(test_files),
+        cmocka_unit_test(test_comma),   cmocka_unit_test(test_jpeg),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_interrupted),
+        cmocka_unit_test(test_large),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
 }

@@ -204,6 +204,11 @@ static void errors(void **state) {
     error_prefix(ERR_INPUT, "%s", huge);
     assert_true(strlen(error_reason()) < 1100);
     free(huge);
+    fail(ERR_INPUT, "a\nb\033[m: \303\244");
+    error_prefix(ERR_INPUT, "\r");
+    assert_string_equal(error_reason(), "?: a?b?[m: \303\244");
+    error_clear();
+    assert_string_equal(error_reason(), "");
 }
 
 static uint64_t hex_field(const json_t *object, const char *key) {

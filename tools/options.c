@@ -331,7 +331,9 @@ static const Option option[] = {
     {"--size", 0, SPAN, "WIDTHxHEIGHT", AT(synth.width), 64, 32768, NULL, COMMAND_SYNTH,
      "Size of the photos in pixels.  Default: 1280x720."},
     {"--tall", 0, REACH, "A..B", AT(synth.tall), 4, 32768, NULL, COMMAND_SYNTH,
-     "Height of standing people in pixels, least and greatest.  Default: 20..400."},
+     "Height of standing people in pixels, least and greatest.  Default: 20..400, but at most 0.9 "
+     "of "
+     "the photo's."},
     {"--focal", 0, REAL, "F", AT(synth.focal), 16, 1e7, NULL, COMMAND_SYNTH,
      "Focal length in pixels.  Default: the image diagonal, which the other commands assume too."},
     {"--seed", 0, INTEGER, "S", AT(seed), 0, 2147483647, NULL, COMMAND_SYNTH,
@@ -535,9 +537,10 @@ static bool set(const Option *o, const char *text, Arguments *a) {
 /* Whether a word names the option; *value is set behind an equals sign. */
 static bool names(const Option *o, const char *word, const char **value) {
     *value = NULL;
-    if (o->letter && word[0] == '-' && word[1] == o->letter && !word[2]) return true;
-    size_t length = strlen(o->name);
-    if (strncmp(word, o->name, length)) return false;
+    const char letter[] = {'-', o->letter, 0},
+               *name = o->letter && word[1] != '-' ? letter : o->name;
+    size_t length = strlen(name);
+    if (strncmp(word, name, length)) return false;
     if (word[length] == '=') *value = word + length + 1;
     return !word[length] || *value;
 }
