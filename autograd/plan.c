@@ -502,7 +502,7 @@ static void profile_one(Profile *profile, const Step *s) {
     profile_step(profile, name, s->seconds, step_flops(s));
 }
 
-void profile_add(Profile *profile, const Plan *plan) {
+void plan_profile(const Plan *plan, Profile *profile) {
     for (int i = 0; i < plan->list.count; i++) profile_one(profile, &plan->list.step[i]);
 }
 

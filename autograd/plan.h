@@ -17,6 +17,7 @@
 #define AUTOGRAD_PLAN_H
 
 #include "autograd/graph.h"
+#include "autograd/profile.h"
 
 #include <stdio.h>
 
@@ -85,5 +86,6 @@ double plan_flops(const Plan *plan); /* of one run */
  * plan_time(plan, true) and a run. */
 void plan_dump(const Plan *plan, FILE *out);
 void plan_time(Plan *plan, bool on);
+void plan_profile(const Plan *plan, Profile *profile); /* adds the latest run, a timed one */
 
 #endif

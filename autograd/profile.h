@@ -3,7 +3,7 @@
  *     Profile profile = {0};
  *     plan_time(plan, true);
  *     plan_run(plan);
- *     profile_add(&profile, plan);                // as often as it runs
+ *     plan_profile(plan, &profile);               // as often as it runs
  *     profile_log(&profile, peak_flops());
  *
  * Rows are kinds of ops, convolutions apart by kernel size, forward and backward apart.  A timed
@@ -11,8 +11,6 @@
  */
 #ifndef AUTOGRAD_PROFILE_H
 #define AUTOGRAD_PROFILE_H
-
-#include "autograd/plan.h"
 
 typedef struct {
     char name[48]; /* "conv 3x3 backward" */
@@ -26,9 +24,6 @@ typedef struct {
     int rows;
     double seconds;
 } Profile;
-
-/* Adds the latest run of a plan that is timed. */
-void profile_add(Profile *profile, const Plan *plan);
 
 /* Adds to one row; rows beyond the last count as "other". */
 void profile_step(Profile *profile, const char *name, double seconds, double flop);

@@ -236,7 +236,7 @@ static unsigned emit_again(Maker *m, const Node *node, unsigned values) {
 /* A conv's gradient of the weights becomes a step of its own, for nothing in the network waits for
  * it; dout is behind the activation by then. */
 static void emit_weights_of(Maker *m, Step *whole) {
-    Step first = *whole, *s;
+    Step first = *whole, *s; /* a copy: step_add may move the list */
     ConvAttr *attr = arena_alloc(m->arena, sizeof *attr);
     *attr = *(const ConvAttr *)first.node.attr;
     attr->act = ACT_NONE;

@@ -211,7 +211,7 @@ static Status make_one_plan(Iterator *it, const Backend *b) {
 
 static void run_plan(const Iterator *it, Plan *plan) {
     plan_run(plan);
-    if (it->o.profile) profile_add(it->o.profile, plan);
+    if (it->o.profile) plan_profile(plan, it->o.profile);
 }
 
 static void time_plans(const Iterator *it) {

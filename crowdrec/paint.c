@@ -1,6 +1,6 @@
 #include "crowdrec/paint.h"
 
-#include "crowdrec/model.h"
+#include "crowdrec/scenemesh.h"
 #include "crowdrec/noise.h"
 #include "tensor/parallel.h"
 
@@ -10,7 +10,7 @@
 /* One band at work. */
 typedef struct {
     const Scene *scene;
-    const ModelSet *set;
+    const SceneMeshes *set;
     CoverBand cover;
     float *open; /* share of the sky over the ground, a number a pixel */
     Image *photo;
@@ -35,7 +35,7 @@ static bool shows_plane(const Band *b, const CoverPlane *plane, bool open, int x
 }
 
 /* Less sky close to what stands there. */
-static void add_blob(const Band *b, const ModelBlob *blob) {
+static void add_blob(const Band *b, const SceneBlob *blob) {
     const Scene *s = b->scene;
     const ScenePlane *plane = &s->plane[blob->plane];
     const CoverPlane *near = &b->set->plane[blob->plane];
@@ -85,7 +85,7 @@ static void unit(float v[3]) {
 
 static void person_color(const Band *b, int person, const int32_t *face, const float share[3],
                          float depth, float rgb[3]) {
-    const Model *m = &b->set->model[person];
+    const SceneMesh *m = &b->set->mesh[person];
     float rest[3] = {0}, normal[3] = {0};
     for (int i = 0; i < 3; i++)
         for (int k = 0; k < 3; k++) {
@@ -125,7 +125,7 @@ typedef struct {
 
 static void group_color(const Band *b, int x, int y, const Group *g, float rgb[3]) {
     const Scene *s = b->scene;
-    const ModelSet *set = b->set;
+    const SceneMeshes *set = b->set;
     double sx = x + 0.5 * (g->first % COVER_SIDE) - 0.25,
            sy = y + 0.5 * (g->first / COVER_SIDE) - 0.25;
     float open = b->open[(size_t)(y - b->cover.first) * (size_t)s->width + (size_t)x];
@@ -135,7 +135,7 @@ static void group_color(const Band *b, int x, int y, const Group *g, float rgb[3
         backdrop_color(&s->backdrop, &s->light, ray, (float)(1 / s->focal), lit, open, rgb);
         return;
     }
-    const Model *m = &set->model[g->sample->mesh];
+    const SceneMesh *m = &set->mesh[g->sample->mesh];
     const int32_t *face = m->cover.face + 3 * (size_t)g->sample->face;
     float depth = 1 / g->sample->near;
     corner_shares(&m->cover, face, sx, sy, share);
@@ -253,12 +253,12 @@ static void mark_joints(const Band *b, ScenePerson *people) {
 /* ---- the photo ---- */
 
 static void paint_band(Band *b, ScenePerson *people, long *seen) {
-    const ModelSet *set = b->set;
+    const SceneMeshes *set = b->set;
     size_t pixels = (size_t)(b->cover.last - b->cover.first) * (size_t)b->scene->width;
     cover_clear(&b->cover);
-    for (int i = 0; i < set->count; i++) cover_draw(&b->cover, &set->model[i].cover, i);
+    for (int i = 0; i < set->count; i++) cover_draw(&b->cover, &set->mesh[i].cover, i);
     for (int i = 0; i < set->count; i++) {
-        const Model *m = &set->model[i];
+        const SceneMesh *m = &set->mesh[i];
         if (m->shadow.points) cover_shadow(&b->cover, &m->shadow, &set->plane[m->plane], !m->plane);
     }
     for (size_t i = 0; i < pixels; i++) b->open[i] = 1;
@@ -268,7 +268,7 @@ static void paint_band(Band *b, ScenePerson *people, long *seen) {
     shade(b);
 }
 
-static bool paint_rows(Scene *scene, const ModelSet *set, int first, Image *photo, long *seen) {
+static bool paint_rows(Scene *scene, const SceneMeshes *set, int first, Image *photo, long *seen) {
     int last = first + PAINT_BAND < scene->height ? first + PAINT_BAND : scene->height;
     size_t pixels = (size_t)(last - first) * (size_t)scene->width, samples = pixels * COVER_SAMPLES;
     Band b = {.scene = scene, .set = set, .photo = photo};
@@ -284,8 +284,8 @@ static bool paint_rows(Scene *scene, const ModelSet *set, int first, Image *phot
 }
 
 Status paint_scene(Scene *scene, const Poser *poser, Image *out) {
-    ModelSet set;
-    TRY(model_set(scene, poser, &set));
+    SceneMeshes set;
+    TRY(scenemesh_set(scene, poser, &set));
     Status status = image_new(scene->width, scene->height, out);
     long *seen = calloc((size_t)scene->people + 1, sizeof *seen);
     int missing = !seen;
@@ -301,9 +301,9 @@ Status paint_scene(Scene *scene, const Poser *poser, Image *out) {
     }
     for (int i = 0; status == OK && seen && i < scene->people; i++) {
         scene->person[i].seen = seen[i];
-        scene->person[i].visible = (float)((double)seen[i] / (double)set.model[i].silhouette);
+        scene->person[i].visible = (float)((double)seen[i] / (double)set.mesh[i].silhouette);
     }
     free(seen);
-    model_free(&set);
+    scenemesh_free(&set);
     return status;
 }

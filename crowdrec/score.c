@@ -196,15 +196,19 @@ static double median(double *value, int n) {
 
 static void mean_people(const Match *match, int n, double *value) {
     double *column = zeros(n, sizeof *column);
-#define MEAN(metric, field)                                 \
-    for (int i = 0; i < n; i++) column[i] = match[i].field; \
+#define COLUMN(field) \
+    for (int i = 0; i < n; i++) column[i] = match[i].field
+#define MEAN(metric, field) \
+    COLUMN(field);          \
     value[metric] = metrics_mean(column, n)
     MEAN(SCORE_OKS, oks);
     MEAN(SCORE_MPJPE, mpjpe);
     MEAN(SCORE_PA_MPJPE, pa_mpjpe);
     MEAN(SCORE_PVE, pve);
     MEAN(SCORE_ROOT_MEAN, root);
+    COLUMN(root);
 #undef MEAN
+#undef COLUMN
     value[SCORE_ROOT_MEDIAN] = median(column, n);
     free(column);
 }

@@ -3,8 +3,7 @@
  *     float *packed = ...;                            // gemm_packed_size(n, k) numbers
  *     gemm_pack(n, k, w, ldw, true, packed);          // w [n,k]; false: w [k,n]
  *     gemm_packed(m, n, k, x, ldx, packed, y, ldy, false);      // y [m,n] = x [m,k] w'
- *     gemm_outer(m, n, k, a, lda, b, ldb, c, ldc, true);        // c [m,n] += a' b, a [k,m], b
- * [k,n]
+ *     gemm_outer(m, n, k, a, lda, b, ldb, c, ldc, true);        // c [m,n] += a' b
  *
  * Matrices are row-major, ld is the distance between rows; nothing needs alignment.  The rows of y
  * and c have room for gemm_columns(n) numbers, n rounded up to whole vectors: what stands behind n
@@ -25,13 +24,18 @@
 
 enum { GEMM_SLACK = 16 };
 
-int gemm_columns(int n);
-int gemm_panel(void);
-size_t gemm_packed_size(int n, int k);
+int gemm_columns(int n);               /* n rounded up to whole vectors */
+int gemm_panel(void);                  /* columns of a panel */
+size_t gemm_packed_size(int n, int k); /* numbers that gemm_pack writes */
 
+/* b [k,n], or transposed [n,k] -> packed. */
 void gemm_pack(int n, int k, const float *b, int ldb, bool transposed, float *packed);
+
+/* c [m,n] = or += a [m,k] times the packed matrix. */
 void gemm_packed(int m, int n, int k, const float *a, int lda, const float *packed, float *c,
                  int ldc, bool add);
+
+/* c [m,n] = or += a' b with a [k,m] and b [k,n]. */
 void gemm_outer(int m, int n, int k, const float *a, int lda, const float *b, int ldb, float *c,
                 int ldc, bool add);
 

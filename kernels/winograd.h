@@ -37,6 +37,8 @@ typedef struct {
     float slope;
 } WinogradEnd;
 
+/* Maps [n,h,w,c] into [n,out_h,out_w,k], 3x3 with stride 1 or 2; threads: the most that will work
+ * at once, each of which has a place in the workspace. */
 Winograd winograd_new(int n, int h, int w, int c, int k, int stride, int threads);
 
 /* Bytes of workspace; 64-byte aligned when used. */

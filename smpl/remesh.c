@@ -99,12 +99,14 @@ static void drop_face(Net *n, int f) {
     n->face[f][0] = -1;
 }
 
-static int add_face(Net *n, int a, int b, int c) {
-    CHECK(n->faces < 2 * n->room, "no room for faces");
-    int f = n->faces++;
+static void put_face(Net *n, int f, int a, int b, int c) {
     n->face[f][0] = a, n->face[f][1] = b, n->face[f][2] = c;
     for (int k = 0; k < 3; k++) join(n, n->face[f][k], f);
-    return f;
+}
+
+static void add_face(Net *n, int a, int b, int c) {
+    CHECK(n->faces < 2 * n->room, "no room for faces");
+    put_face(n, n->faces++, a, b, c);
 }
 
 static void replace(Net *n, int f, int old, int new) {
@@ -285,12 +287,8 @@ static void flip(Net *n, int a, int b) {
     int kept = (int)(first - n->face[0]) / 3, other = (int)(second - n->face[0]) / 3;
     drop_face(n, kept);
     drop_face(n, other);
-    int faces = n->faces;
-    n->faces = kept;
-    add_face(n, a, d, c);
-    n->faces = other;
-    add_face(n, d, b, c);
-    n->faces = faces;
+    put_face(n, kept, a, d, c);
+    put_face(n, other, d, b, c);
 }
 
 static void flip_edges(Net *n) {

@@ -19,10 +19,9 @@ static const char weights_text[] =
 
 static const char photos_text[] =
     "PHOTO is a JPEG, PNG, BMP, TGA, GIF or PNM file, or a folder of them. With one photo the "
-    "files "
-    "go into DIR; with several, each photo's files go into DIR/STEM (its name without extension; "
-    "with it where two share a stem) and those that cover all photos into DIR. A photo that fails "
-    "is reported and the others go on.";
+    "files go into DIR; with several, each photo's files go into DIR/STEM (its name without "
+    "extension; with it where two share a stem) and those that cover all photos into DIR. A photo "
+    "that fails is reported and the others go on.";
 
 #define RESULT_FILES                                                     \
     "  result.json        all about one photo: camera, ground, people\n" \

@@ -127,8 +127,7 @@ static const Option option[] = {
      "Ends each photo's refinement after this time; what was reached is written."},
     {"--profile", 0, FLAG, NULL, AT(run.profile), 0, 0, NULL, REFINING,
      "Ends the log with what refinement spent its time on: seconds, share, GFLOP/s and share of "
-     "the "
-     "machine's peak of every kind of step.  Costs a GPU some speed."},
+     "the machine's peak of every kind of step.  Costs a GPU some speed."},
     {"--no-refine", 0, FLAG, NULL, AT(no_refine), 0, 0, NULL, COMMAND_RUN,
      "Ends after the bodies' first estimate."},
     {"--meshes", 0, FLAG, NULL, AT(run.meshes), 0, 0, NULL, BODIES,
@@ -230,8 +229,7 @@ static const Option option[] = {
      "Starts from these instead of fresh numbers."},
     {"--backbone", 0, TEXT, "WEIGHTS", AT(train.backbone), 0, 0, NULL, COMMAND_TRAIN,
      "Fresh numbers but for what has the same name and shape in these: an encoder, or a pose "
-     "network "
-     "for a mesh network to begin with."},
+     "network for a mesh network to begin with."},
     {"--freeze", 0, TEXT, "PREFIX", AT(train.freeze), 0, 0, NULL, COMMAND_TRAIN,
      "Weights whose names begin so stay as they are (the running statistics of norms do not)."},
     {"--input-size", 0, PAIR, "HEIGHTxWIDTH", AT(train.input_size), 32, 8192, NULL, COMMAND_TRAIN,
@@ -301,8 +299,7 @@ static const Option option[] = {
      "mesh: dropout (0.5) in the head."},
     {"--emphasis", 0, REAL, "X|none", AT(train.emphasis), 1e-4, 1e4, "none", COMMAND_TRAIN,
      "pose: at first errors at a joint's place count up to 1 + X times as much as elsewhere, at "
-     "the end "
-     "no more than they.  Default: 30."},
+     "the end no more than they.  Default: 30."},
     {"--loss-weights", 0, NUMBERS, "K,P,B,J,V", AT(loss_weights), 0, 1e6, NULL, COMMAND_TRAIN,
      "mesh: what keypoints, pose, betas, joints and vertices count.  Default: the paper's "
      "5,5,5,1,0.1."},

@@ -111,7 +111,7 @@ static Status profile(const char *name) {
     work.step(work.context); /* the first run may load code */
     for (int i = 0; i < PROFILE_RUNS; i++) {
         work.step(work.context);
-        profile_add(&sum, work.plan);
+        plan_profile(work.plan, &sum);
     }
     plan_dump(work.plan, stdout);
     profile_log(&sum, 0);

@@ -1,6 +1,6 @@
-/* Model: a scene's people and things as meshes in the picture, with their shadows. */
-#ifndef CROWDREC_MODEL_H
-#define CROWDREC_MODEL_H
+/* Scenemesh: a scene's people and things as meshes in the picture, with their shadows. */
+#ifndef CROWDREC_SCENEMESH_H
+#define CROWDREC_SCENEMESH_H
 
 #include "crowdrec/cover.h"
 #include "crowdrec/scene.h"
@@ -11,27 +11,27 @@ typedef struct {
     int8_t (*normal)[4]; /* of a person's vertices, times 127 */
     int plane;
     long silhouette; /* samples that a person alone covers */
-} Model;
+} SceneMesh;
 
 /* Where something touches its plane. */
 typedef struct {
     float at[3], radius;
     int plane;
-} ModelBlob;
+} SceneBlob;
 
 /* The scene's people, then its things. */
 typedef struct {
-    Model *model;
+    SceneMesh *mesh;
     int count;
     CoverPlane plane[SCENE_PLANES];
-    ModelBlob *blob;
+    SceneBlob *blob;
     int blobs;
     const float *rest; /* the body's template [v,3] */
-} ModelSet;
+} SceneMeshes;
 
 /* Poses everybody; sets box, joints and keypoints (all of them 0, outside) of the scene's people.
  * ERR_MEMORY. */
-Status model_set(Scene *scene, const Poser *poser, ModelSet *out);
-void model_free(ModelSet *set);
+Status scenemesh_set(Scene *scene, const Poser *poser, SceneMeshes *out);
+void scenemesh_free(SceneMeshes *set);
 
 #endif

@@ -1,4 +1,4 @@
-#include "crowdrec/model.h"
+#include "crowdrec/scenemesh.h"
 
 #include "tensor/parallel.h"
 
@@ -37,7 +37,7 @@ static bool flatten(const Scene *s, const ScenePlane *plane, const float *at, in
     return true;
 }
 
-static bool add_shadow(const Scene *s, const float *at, Model *m) {
+static bool add_shadow(const Scene *s, const float *at, SceneMesh *m) {
     if (s->light.sun[0] < FAINT) return true;
     CoverPoint *point = malloc((size_t)m->cover.points * sizeof *point);
     if (!point) return false;
@@ -58,7 +58,7 @@ static CoverPlane plane_nearness(const Scene *s, const ScenePlane *p) {
 /* ---- people ---- */
 
 /* Normals of the vertices, from the faces around them, weighted by area. */
-static bool add_normals(const Body *body, const float *at, Model *m) {
+static bool add_normals(const Body *body, const float *at, SceneMesh *m) {
     float(*sum)[4] = calloc((size_t)body->vertices, sizeof *sum);
     m->normal = malloc((size_t)body->vertices * sizeof *m->normal);
     for (int f = 0; sum && m->normal && f < body->faces; f++) {
@@ -82,7 +82,7 @@ static bool add_normals(const Body *body, const float *at, Model *m) {
     return sum && m->normal;
 }
 
-static bool count_silhouette(Model *m) {
+static bool count_silhouette(SceneMesh *m) {
     uint8_t *scratch = malloc(cover_scratch(&m->cover));
     bool made = scratch;
     if (made) m->silhouette = cover_silhouette(&m->cover, scratch);
@@ -99,7 +99,7 @@ static void set_truth(const Scene *s, const Body *body, const CoverMesh *cover, 
     }
 }
 
-static bool model_person(Scene *s, const Poser *poser, ScenePerson *p, Model *m) {
+static bool mesh_person(Scene *s, const Poser *poser, ScenePerson *p, SceneMesh *m) {
     const Body *body = poser_body(poser);
     float *at = malloc(3 * (size_t)body->vertices * sizeof *at);
     if (!at) return false;
@@ -117,7 +117,7 @@ static bool model_person(Scene *s, const Poser *poser, ScenePerson *p, Model *m)
 
 /* ---- things ---- */
 
-static bool model_thing(const Scene *s, const ScenePlaced *t, Model *m) {
+static bool mesh_thing(const Scene *s, const ScenePlaced *t, SceneMesh *m) {
     m->plane = t->thing.kind == THING_STEP ? 0 : t->plane;
     m->cover = (CoverMesh){to_pixels(s, t->at[0], t->thing.points),
                            t->thing.face,
@@ -135,50 +135,50 @@ static bool model_thing(const Scene *s, const ScenePlaced *t, Model *m) {
 }
 
 /* Both feet of everybody, and the middle of every thing. */
-static void set_blobs(const Scene *s, ModelSet *set) {
+static void set_blobs(const Scene *s, SceneMeshes *set) {
     static const int foot[2][2] = {{HALPE26_L_HEEL, HALPE26_L_BIG_TOE},
                                    {HALPE26_R_HEEL, HALPE26_R_BIG_TOE}};
     for (int i = 0; i < 2 * s->people; i++) {
         const ScenePerson *p = &s->person[i / 2];
         const float *heel = p->joints[foot[i % 2][0]], *toe = p->joints[foot[i % 2][1]];
-        ModelBlob *blob = &set->blob[set->blobs++];
-        *blob = (ModelBlob){.radius = 0.24f, .plane = p->plane};
+        SceneBlob *blob = &set->blob[set->blobs++];
+        *blob = (SceneBlob){.radius = 0.24f, .plane = p->plane};
         for (int k = 0; k < 3; k++) blob->at[k] = (heel[k] + toe[k]) / 2;
     }
     for (const ScenePlaced *t = s->thing; t < s->thing + s->things; t++) {
         if (t->thing.kind == THING_STEP) continue;
-        ModelBlob *blob = &set->blob[set->blobs++];
-        *blob = (ModelBlob){.radius = 0.3f + t->thing.radius, .plane = t->plane};
+        SceneBlob *blob = &set->blob[set->blobs++];
+        *blob = (SceneBlob){.radius = 0.3f + t->thing.radius, .plane = t->plane};
         for (int k = 0; k < 3; k++) blob->at[k] = (float)t->foot[k];
     }
 }
 
-Status model_set(Scene *scene, const Poser *poser, ModelSet *out) {
+Status scenemesh_set(Scene *scene, const Poser *poser, SceneMeshes *out) {
     int people = scene->people, count = people + scene->things, missing = 0;
-    *out = (ModelSet){.count = count, .rest = poser_body(poser)->v_template};
-    out->model = calloc((size_t)count + 1, sizeof *out->model);
+    *out = (SceneMeshes){.count = count, .rest = poser_body(poser)->v_template};
+    out->mesh = calloc((size_t)count + 1, sizeof *out->mesh);
     out->blob = calloc(2 * (size_t)count + 1, sizeof *out->blob);
-    if (!out->model || !out->blob) missing = 1;
+    if (!out->mesh || !out->blob) missing = 1;
     for (int i = 0; i < scene->planes; i++) out->plane[i] = plane_nearness(scene, &scene->plane[i]);
     PARALLEL_FOR_DYNAMIC
     for (int i = 0; i < (missing ? 0 : count); i++) {
-        Model *m = &out->model[i];
-        bool made = i < people ? model_person(scene, poser, &scene->person[i], m)
-                               : model_thing(scene, &scene->thing[i - people], m);
+        SceneMesh *m = &out->mesh[i];
+        bool made = i < people ? mesh_person(scene, poser, &scene->person[i], m)
+                               : mesh_thing(scene, &scene->thing[i - people], m);
         if (!made) __atomic_store_n(&missing, 1, __ATOMIC_RELAXED);
     }
     if (!missing) return set_blobs(scene, out), OK;
-    model_free(out);
+    scenemesh_free(out);
     return fail(ERR_MEMORY, "no memory for %d meshes", count);
 }
 
-void model_free(ModelSet *set) {
-    for (int i = 0; set->model && i < set->count; i++) {
-        free((void *)set->model[i].cover.point);
-        free((void *)set->model[i].shadow.point);
-        free(set->model[i].normal);
+void scenemesh_free(SceneMeshes *set) {
+    for (int i = 0; set->mesh && i < set->count; i++) {
+        free((void *)set->mesh[i].cover.point);
+        free((void *)set->mesh[i].shadow.point);
+        free(set->mesh[i].normal);
     }
-    free(set->model);
+    free(set->mesh);
     free(set->blob);
-    *set = (ModelSet){0};
+    *set = (SceneMeshes){0};
 }
