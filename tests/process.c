@@ -22,14 +22,6 @@ static const char *program(void) {
     return path;
 }
 
-static const char *in_folder(const char *name) {
-    static char paths[2][4200];
-    static int next;
-    char *path = paths[next++ & 1];
-    snprintf(path, sizeof paths[0], "%s/%s", support_folder(), name);
-    return path;
-}
-
 static int redirect(const char *path, int to) {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
     return fd < 0 ? -1 : dup2(fd, to);
@@ -41,7 +33,7 @@ static pid_t start(char *line) {
     for (char *next = strtok(line, " "); next && words < WORDS - 1; next = strtok(NULL, " "))
         word[words++] = next;
     if (access(word[0], X_OK)) fail_msg("%s: no such program", word[0]);
-    const char *out = in_folder("stdout"), *err = in_folder("stderr");
+    const char *out = support_in_folder("stdout"), *err = support_in_folder("stderr");
     pid_t pid = fork();
     if (pid) return pid;
     if (redirect(out, STDOUT_FILENO) < 0 || redirect(err, STDERR_FILENO) < 0) _exit(127);
@@ -76,8 +68,8 @@ const Process *process_wait(pid_t pid) {
     assert_true(pid > 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     p.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    read_text(in_folder("stdout"), p.out, sizeof p.out);
-    read_text(in_folder("stderr"), p.err, sizeof p.err);
+    read_text(support_in_folder("stdout"), p.out, sizeof p.out);
+    read_text(support_in_folder("stderr"), p.err, sizeof p.err);
     return &p;
 }
 

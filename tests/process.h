@@ -1,7 +1,7 @@
 /* Process: the program run as a user runs it.
  *
- *     Process p = process_run("detect %s -o %s", photo, folder);
- *     assert_int_equal(p.status, 0);
+ *     const Process *p = process_run("detect %s -o %s", photo, folder);
+ *     assert_int_equal(p->status, 0);
  *
  * The program is $CROWDREC_PROGRAM, else ../crowdrec seen from the test program.
  */

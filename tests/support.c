@@ -1,5 +1,6 @@
 #include "tests/support.h"
 
+#include "crowdrec/jsonfile.h"
 #include "tensor/rng.h"
 
 #include <math.h>
@@ -13,11 +14,24 @@ const char *support_root(void) {
     return root && *root ? root : "../shared";
 }
 
+/* "folder/name", kept until the program ends. */
+static const char *joined(const char *folder, const char *name) {
+    typedef struct Kept {
+        struct Kept *before;
+        char path[];
+    } Kept;
+    static Kept *last;
+    size_t size = strlen(folder) + strlen(name) + 2;
+    Kept *kept = malloc(sizeof *kept + size);
+    assert_non_null(kept);
+    kept->before = last;
+    last = kept;
+    snprintf(kept->path, size, "%s/%s", folder, name);
+    return kept->path;
+}
+
 const char *support_fixture(const char *relative) {
-    static char paths[16][4096];
-    static int next;
-    char *path = paths[next++ & 15];
-    snprintf(path, sizeof paths[0], "%s/%s", support_root(), relative);
+    const char *path = joined(support_root(), relative);
     if (access(path, R_OK) != 0) {
         print_message("skipped: no %s\n", path);
         skip();
@@ -52,11 +66,31 @@ ArrayFile support_arrays(const char *relative) {
     return f;
 }
 
-json_t *support_json(const char *relative) {
-    json_error_t error;
-    json_t *root = json_load_file(support_fixture(relative), 0, &error);
-    if (!root) fail_msg("%s:%d: %s", relative, error.line, error.text);
+json_t *support_json(const char *relative) { return support_read_json(support_fixture(relative)); }
+
+json_t *support_read_json(const char *path) {
+    json_t *root;
+    if (jsonfile_read(path, &root) != OK) fail_msg("%s", error_reason());
     return root;
+}
+
+json_t *support_get(const json_t *object, const char *key) {
+    json_t *value = json_object_get(object, key);
+    if (!value) fail_msg("no entry '%s'", key);
+    return value;
+}
+
+double support_number(const json_t *object, const char *key) {
+    const json_t *value = support_get(object, key);
+    if (!json_is_number(value)) fail_msg("'%s' is no number", key);
+    return json_number_value(value);
+}
+
+double support_number_at(const json_t *array, size_t i) {
+    const json_t *value = json_array_get(array, i);
+    if (!json_is_number(value))
+        fail_msg("entry %zu of %zu is no number", i, json_array_size(array));
+    return json_number_value(value);
 }
 
 const Array *support_array(const ArrayFile *f, const char *name) {
@@ -108,17 +142,8 @@ void support_close(const char *name, const float *got, const float *want, size_t
     free(b);
 }
 
-void support_close_l2(const char *name, const float *got, const float *want, size_t n,
-                      double tolerance) {
-    double difference = 0, norm = 0;
-    for (size_t i = 0; i < n; i++) {
-        double d = (double)got[i] - want[i];
-        difference += d * d;
-        norm += (double)want[i] * want[i];
-    }
-    if (!(sqrt(difference) <= tolerance * sqrt(norm)))
-        fail_msg("%s: |got - want| %.4g, |want| %.4g, ratio above %.3g", name, sqrt(difference),
-                 sqrt(norm), tolerance);
+void support_near(const char *name, double got, double want, double tolerance) {
+    support_close64(name, &got, &want, 1, tolerance);
 }
 
 static char folder[4096];
@@ -136,6 +161,18 @@ const char *support_folder(void) {
     assert_non_null(mkdtemp(folder));
     atexit(folder_remove);
     return folder;
+}
+
+const char *support_in_folder(const char *name) { return joined(support_folder(), name); }
+
+const char *support_write(const char *name, const void *data, size_t size) {
+    const char *path = support_in_folder(name);
+    if (file_write(path, data, size) != OK) fail_msg("%s", error_reason());
+    return path;
+}
+
+const char *support_write_text(const char *name, const char *text) {
+    return support_write(name, text, strlen(text));
 }
 
 void support_params(Params *params) {

@@ -1,7 +1,10 @@
-/* What the tests share: where the fixtures are, and comparisons that fail on NaN.
+/* What the tests share: fixtures, a folder to write to, and comparisons that fail on NaN.
  *
- *     const char *path = support_fixture("fixtures/forward/yolox_s_seed1.npz");   // skips if
- * absent support_close("raw", got, want, n, 3e-5 * absmax);
+ *     ArrayFile f = support_arrays("fixtures/forward/yolox_s_seed1.npz"); // skips if absent
+ *     float *want = support_floats(&f, "raw");
+ *     support_close("raw", got, want, n, 3e-5 * absmax);
+ *
+ * Whatever is missing fails the test that asks for it.
  */
 #ifndef TESTS_SUPPORT_H
 #define TESTS_SUPPORT_H
@@ -24,7 +27,7 @@
 const char *support_root(void);
 
 /* Root joined with a relative path; skips the running test (counted) if the file is absent.  The
- * text lives until sixteen further calls. */
+ * text lives as long as the program. */
 const char *support_fixture(const char *relative);
 
 /* Where networks run: the cpu, or what $CROWDREC_DEVICE and $CROWDREC_PRECISION ask for (as
@@ -42,6 +45,12 @@ void support_heavy(void);
 /* Loads or fails the test with the reason.  Free with array_file_free / json_decref. */
 ArrayFile support_arrays(const char *relative);
 json_t *support_json(const char *relative);
+json_t *support_read_json(const char *path); /* of any file */
+
+/* The entry of that name, the number of that name, number i of an array, or the test fails. */
+json_t *support_get(const json_t *object, const char *key);
+double support_number(const json_t *object, const char *key);
+double support_number_at(const json_t *array, size_t i);
 
 /* The array of that name, or the test fails.  F32 copy in malloc'ed memory for support_floats. */
 const Array *support_array(const ArrayFile *f, const char *name);
@@ -53,15 +62,19 @@ void support_close(const char *name, const float *got, const float *want, size_t
                    double tolerance);
 void support_close64(const char *name, const double *got, const double *want, size_t n,
                      double tolerance);
-
-/* Fails unless |got - want|_2 <= tolerance * |want|_2; prints both norms. */
-void support_close_l2(const char *name, const float *got, const float *want, size_t n,
-                      double tolerance);
+void support_near(const char *name, double got, double want, double tolerance);
 
 /* Gives every parameter numbers of its own: norms' scales and variances near 1, the rest near 0. */
 void support_params(Params *params);
 
 /* A new empty folder under $TMPDIR or /tmp, removed with its content when the program ends. */
 const char *support_folder(void);
+
+/* That folder joined with a name.  The text lives as long as the program. */
+const char *support_in_folder(const char *name);
+
+/* Writes a file of that name there and gives its path. */
+const char *support_write(const char *name, const void *data, size_t size);
+const char *support_write_text(const char *name, const char *text);
 
 #endif

@@ -11,7 +11,7 @@ static const double PLACE[4][4] = {
     {0, 0, 10, 10}, {20, 0, 30, 10}, {40, 0, 50, 10}, {60, 0, 70, 10}};
 
 static void check(const char *what, double got, double want) {
-    support_close64(what, &got, &want, 1, 1e-12);
+    support_near(what, got, want, 1e-12);
 }
 
 static double ap_of(const ApImage *image, double iou) {

@@ -151,8 +151,8 @@ static void planned_equals_plain(void **state) {
     Result again = result_of(&backend_ref, (PlanOptions){0}, 3);
     assert_memory_equal(&planned, &again, sizeof planned);
     support_close64("hidden", planned.hidden, plain.hidden, sizeof plain.hidden / 8, 1e-14);
-    support_close64("loss", &planned.loss, &plain.loss, 1, 1e-14);
-    support_close64("gradient norm", &planned.norm, &plain.norm, 1, 1e-12 * plain.norm);
+    support_near("loss", planned.loss, plain.loss, 1e-14);
+    support_near("gradient norm", planned.norm, plain.norm, 1e-12 * plain.norm);
 }
 
 static void cpu_equals_ref(void **state) {
@@ -160,8 +160,8 @@ static void cpu_equals_ref(void **state) {
     Result ref = result_of(&backend_ref, (PlanOptions){0}, 1);
     Result cpu = result_of(&backend_cpu, (PlanOptions){0}, 2);
     support_close64("hidden", cpu.hidden, ref.hidden, sizeof ref.hidden / 8, 1e-5);
-    support_close64("loss", &cpu.loss, &ref.loss, 1, 1e-5 * ref.loss);
-    support_close64("gradient norm", &cpu.norm, &ref.norm, 1, 1e-4 * ref.norm);
+    support_near("loss", cpu.loss, ref.loss, 1e-5 * ref.loss);
+    support_near("gradient norm", cpu.norm, ref.norm, 1e-4 * ref.norm);
 }
 
 static void added_gradients_double(void **state) {
@@ -169,7 +169,7 @@ static void added_gradients_double(void **state) {
     Result once = result_of(&backend_ref, (PlanOptions){0}, 1);
     Result twice = result_of(&backend_ref, (PlanOptions){.add_gradients = true}, 2);
     double want = 4 * once.norm;
-    support_close64("norm of twice the gradient", &twice.norm, &want, 1, 1e-12 * want);
+    support_near("norm of twice the gradient", twice.norm, want, 1e-12 * want);
 }
 
 static void plan_shares_memory(void **state) {
@@ -312,37 +312,31 @@ static void schedule_row(const json_t *row, const Schedule *s, int from) {
     assert_true(json_array_size(rate) > 20);
     for (size_t t = 0; t < json_array_size(rate); t++) {
         ScheduleValue v = schedule_at(s, from + (int)t);
-        double r = json_real_value(json_array_get(rate, t));
-        double d = json_real_value(json_array_get(decay, t));
-        support_close64("rate", &v.rate, &r, 1, 1e-12 * s->rate);
-        support_close64("decay", &v.decay, &d, 1, 1e-12 * s->decay);
+        support_near("rate", v.rate, support_number_at(rate, t), 1e-12 * s->rate);
+        support_near("decay", v.decay, support_number_at(decay, t), 1e-12 * s->decay);
     }
-}
-
-static double number(const json_t *object, const char *key) {
-    return json_number_value(json_object_get(object, key));
 }
 
 static void schedules_match_reference(void **state) {
     (void)state;
     json_t *root = support_json("fixtures_body/refine/schedule.json");
-    Schedule s = {SCHEDULE_RESTARTS, number(root, "initial_lr"), number(root, "min_lr"),
-                  number(root, "initial_weight_decay"), (int)number(root, "restart_period")};
+    Schedule s = {SCHEDULE_RESTARTS, support_number(root, "initial_lr"),
+                  support_number(root, "min_lr"), support_number(root, "initial_weight_decay"),
+                  (int)support_number(root, "restart_period")};
     schedule_row(json_object_get(root, "code"), &s, 0);
     const json_t *second = json_object_get(root, "second_group");
-    s.decay = schedule_at(&s, (int)number(second, "first_group_iterations")).decay;
-    double left = number(second, "wd_left");
-    support_close64("decay left by the first group", &s.decay, &left, 1, 1e-15);
-    s.period = (int)number(second, "restart_period");
+    s.decay = schedule_at(&s, (int)support_number(second, "first_group_iterations")).decay;
+    double left = support_number(second, "wd_left");
+    support_near("decay left by the first group", s.decay, left, 1e-15);
+    s.period = (int)support_number(second, "restart_period");
     schedule_row(second, &s, 0);
     const json_t *paper = json_object_get(root, "paper_cosine");
-    Schedule cosine = {SCHEDULE_COSINE, s.rate, 0, number(paper, "weight_decay"),
-                       (int)number(paper, "T_max")};
-    const json_t *rate = json_object_get(paper, "lr");
+    Schedule cosine = {SCHEDULE_COSINE, s.rate, 0, support_number(paper, "weight_decay"),
+                       (int)support_number(paper, "T_max")};
+    const json_t *rate = support_get(paper, "lr");
     for (size_t t = 0; t < json_array_size(rate); t++) {
         ScheduleValue v = schedule_at(&cosine, (int)t);
-        double r = json_real_value(json_array_get(rate, t));
-        support_close64("cosine", &v.rate, &r, 1, 1e-12 * s.rate);
+        support_near("cosine", v.rate, support_number_at(rate, t), 1e-12 * s.rate);
         assert_true(v.decay == cosine.decay);
     }
     json_decref(root);

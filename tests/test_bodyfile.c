@@ -7,7 +7,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char *const CONTAINERS[] = {
@@ -19,12 +18,6 @@ static const char *const CONTAINERS[] = {
 };
 enum { COUNT = sizeof CONTAINERS / sizeof *CONTAINERS, SMALL = 100 };
 
-static const char *scratch(const char *name) {
-    static char path[4200];
-    snprintf(path, sizeof path, "%s/%s", support_folder(), name);
-    return path;
-}
-
 static Body *load(const char *path, const char *regressor) {
     Body *body;
     if (body_load(path, regressor, &body)) fail_msg("%s", error_reason());
@@ -33,7 +26,7 @@ static Body *load(const char *path, const char *regressor) {
 
 /* Writes and loads a small body. */
 static Body *load_small(const SmallBody *s, const char *regressor) {
-    const char *path = scratch("body.npz");
+    const char *path = support_in_folder("body.npz");
     smallbody_write(s, path);
     return load(path, regressor);
 }
@@ -111,9 +104,7 @@ static void check_regressor(const Body *body) {
 
 static void regressor_comes_from_a_file(void **state) {
     (void)state;
-    char npz[4200], npy[4200];
-    snprintf(npz, sizeof npz, "%s/halpe.npz", support_folder());
-    snprintf(npy, sizeof npy, "%s/halpe.npy", support_folder());
+    const char *npz = support_in_folder("halpe.npz"), *npy = support_in_folder("halpe.npy");
     SmallBody *s = smallbody_new(SMALL, 30);
     Array *a = smallbody_add(s, "any name", HALPE26_COUNT, SMALL, 0);
     fill_regressor(a);
@@ -257,7 +248,7 @@ static void wrong_numbers_are_refused(void **state) {
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         SmallBody *s = smallbody_new(SMALL, 30);
         smallbody_set(s, CASES[i].array, CASES[i].i, CASES[i].value);
-        const char *path = scratch("wrong.npz");
+        const char *path = support_in_folder("wrong.npz");
         smallbody_write(s, path);
         refused(path, NULL, CASES[i].reason);
         smallbody_free(s);
@@ -289,7 +280,7 @@ static void wrong_shapes_are_refused(void **state) {
             smallbody_add(s, CASES[i].array, CASES[i].dim[0], CASES[i].dim[1], CASES[i].dim[2]);
         float *x = a->data;
         for (size_t k = 0; k < array_size(a); k++) x[k] = 0;
-        const char *path = scratch("wrong.npz");
+        const char *path = support_in_folder("wrong.npz");
         smallbody_write(s, path);
         refused(path, NULL, CASES[i].reason);
         smallbody_free(s);
@@ -304,20 +295,18 @@ static void missing_arrays_are_refused(void **state) {
         char reason[64];
         SmallBody *s = smallbody_new(SMALL, 30);
         smallbody_remove(s, NAMES[i]);
-        const char *path = scratch("wrong.npz");
+        const char *path = support_in_folder("wrong.npz");
         smallbody_write(s, path);
         snprintf(reason, sizeof reason, "no array %s", NAMES[i]);
         refused(path, NULL, reason);
         smallbody_free(s);
     }
-    refused(scratch("absent.pkl"), NULL, "cannot open");
+    refused(support_in_folder("absent.pkl"), NULL, "cannot open");
 }
 
 static void wrong_regressors_are_refused(void **state) {
     (void)state;
-    char body[4200], halpe[4200];
-    snprintf(body, sizeof body, "%s/body.npz", support_folder());
-    snprintf(halpe, sizeof halpe, "%s/halpe.npy", support_folder());
+    const char *body = support_in_folder("body.npz"), *halpe = support_in_folder("halpe.npy");
     SmallBody *s = smallbody_new(SMALL, 30);
     smallbody_write(s, body);
     Array *a = smallbody_add(s, "J_regressor_halpe", HALPE26_COUNT, SMALL, 0);
@@ -338,7 +327,7 @@ static void damaged_files_do_no_harm(void **state) {
     (void)state;
     for (int i = 0; i < COUNT; i++) {
         Bytes bytes;
-        const char *name = support_fixture(CONTAINERS[i]), *path = scratch("damaged");
+        const char *name = support_fixture(CONTAINERS[i]), *path = support_in_folder("damaged");
         uint64_t stream = rng_stream(CONTAINERS[i], 1);
         assert_int_equal(file_read(name, 1 << 26, &bytes), OK);
         for (int k = 0; k < CUTS; k++) {

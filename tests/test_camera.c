@@ -3,17 +3,9 @@
 #include "tests/support.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { WIDTH = 1920, HEIGHT = 1080 };
-
-static const char *write_text(const char *name, const char *text) {
-    static char path[4200];
-    snprintf(path, sizeof path, "%s/%s", support_folder(), name);
-    assert_int_equal(file_write(path, text, strlen(text)), OK);
-    return path;
-}
 
 static Camera camera_from(double focal_px, double fov, const char *file) {
     CameraChoice choice;
@@ -46,26 +38,26 @@ static void check_1500(const char *path) {
 
 static void test_files(void **state) {
     (void)state;
-    check_1500(write_text("k.json", "[[1500, 0, 950], [0, 1500, 530], [0, 0, 1]]"));
-    check_1500(write_text(
+    check_1500(support_write_text("k.json", "[[1500, 0, 950], [0, 1500, 530], [0, 0, 1]]"));
+    check_1500(support_write_text(
         "k2.json", " {\"Intrinsic_matrix\": [[1500.0, 0, 950], [0, 1500, 530.0], [0, 0, 1]]}"));
     double matrix[9] = {1500, 0, 950, 0, 1500, 530, 0, 0, 1};
     float single[9] = {1500, 0, 950, 0, 1500, 530, 0, 0, 1};
     Array k = {.name = "K", .dtype = F64, .dims = 2, .dim = {3, 3}, .data = matrix};
     Array more[2] = {{.name = "distortion", .dtype = F64, .dims = 1, .dim = {5}, .data = matrix},
                      {.name = "K", .dtype = F32, .dims = 2, .dim = {3, 3}, .data = single}};
-    char path[4200];
-    snprintf(path, sizeof path, "%s/k.npy", support_folder());
+    const char *path = support_in_folder("k.npy");
     assert_int_equal(file_write_npy(path, &k), OK);
     check_1500(path);
-    snprintf(path, sizeof path, "%s/k.npz", support_folder());
+    path = support_in_folder("k.npz");
     assert_int_equal(file_write_npz(path, more, 2), OK);
     check_1500(path);
 }
 
 static void test_unequal_focal_lengths(void **state) {
     (void)state;
-    Camera c = camera_from(0, 0, write_text("u.json", "[[1500,0,960],[0,1510,540],[0,0,1]]"));
+    Camera c =
+        camera_from(0, 0, support_write_text("u.json", "[[1500,0,960],[0,1510,540],[0,0,1]]"));
     assert_true(fabs(c.focal - sqrt(1500.0 * 1510)) < 1e-9);
 }
 
@@ -99,7 +91,7 @@ static void test_refused_files(void **state) {
     };
     CameraChoice choice;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        const char *path = write_text("bad.json", bad[i].text);
+        const char *path = support_write_text("bad.json", bad[i].text);
         assert_int_equal(camera_choose(0, 0, path, &choice), ERR_INPUT);
         if (strncmp(error_reason(), path, strlen(path)) || !strstr(error_reason(), bad[i].word))
             fail_msg("reason '%s' without '%s'", error_reason(), bad[i].word);
@@ -112,7 +104,7 @@ static void test_refused_photo(void **state) {
     (void)state;
     CameraChoice choice;
     Camera camera;
-    const char *path = write_text("far.json", "[[1500,0,2000],[0,1500,530],[0,0,1]]");
+    const char *path = support_write_text("far.json", "[[1500,0,2000],[0,1500,530],[0,0,1]]");
     assert_int_equal(camera_choose(0, 0, path, &choice), OK);
     assert_int_equal(camera_of(&choice, WIDTH, HEIGHT, &camera), ERR_INPUT);
     assert_non_null(strstr(error_reason(), "1920x1080"));
@@ -124,13 +116,12 @@ static void test_refused_arrays(void **state) {
     Array k[2] = {{.name = "a", .dtype = F64, .dims = 2, .dim = {3, 3}, .data = matrix},
                   {.name = "b", .dtype = F64, .dims = 2, .dim = {3, 3}, .data = matrix}};
     CameraChoice choice;
-    char path[4200];
-    snprintf(path, sizeof path, "%s/two.npz", support_folder());
+    const char *path = support_in_folder("two.npz");
     assert_int_equal(file_write_npz(path, k, 2), OK);
     assert_int_equal(camera_choose(0, 0, path, &choice), ERR_INPUT);
     assert_non_null(strstr(error_reason(), "2 arrays"));
     k[0].dim[0] = 2;
-    snprintf(path, sizeof path, "%s/two.npy", support_folder());
+    path = support_in_folder("two.npy");
     assert_int_equal(file_write_npy(path, &k[0]), OK);
     assert_int_equal(camera_choose(0, 0, path, &choice), ERR_INPUT);
     k[0].dim[0] = 3, matrix[4] = NAN;

@@ -2,7 +2,6 @@
  * broken one among them, an interrupt, and the networks of the fixtures through `forward`. */
 #include "crowdrec/crowd.h"
 #include "crowdrec/image.h"
-#include "crowdrec/jsonfile.h"
 #include "tensor/rng.h"
 #include "tests/process.h"
 #include "tests/smallbody.h"
@@ -22,37 +21,23 @@
 #define DETECTOR "rule:yolox_nano:1 --detector-size 64x64 --conf 0.001"
 #define MESH "rule:cliff_res50:1"
 
-static const char *in_folder(const char *name) {
-    static char paths[16][4200];
-    static int next;
-    char *path = paths[next++ & 15];
-    snprintf(path, sizeof paths[0], "%s/%s", support_folder(), name);
-    return path;
-}
-
 static bool has(const char *folder, const char *name) {
     char path[8400];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     return access(path, F_OK) == 0;
 }
 
-static void write_text(const char *name, const char *text) {
-    if (file_write(in_folder(name), text, strlen(text)) != OK) fail_msg("%s", error_reason());
-}
-
 static json_t *read_json(const char *folder, const char *name) {
     char path[8400];
-    json_t *root;
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (jsonfile_read(path, &root) != OK) fail_msg("%s", error_reason());
-    return root;
+    return support_read_json(path);
 }
 
 static void write_photo(const char *name, int width, int height) {
     Image image;
     assert_int_equal(image_new(width, height, &image), OK);
     for (int i = 0; i < width * height * 3; i++) image.rgb[i] = (uint8_t)(i * 7 + i / 640 * 13);
-    assert_int_equal(image_write_png(in_folder(name), &image), OK);
+    assert_int_equal(image_write_png(support_in_folder(name), &image), OK);
     image_free(&image);
 }
 
@@ -62,10 +47,11 @@ static int prepare(void **state) {
     SmallBody *body = smallbody_new(60, 40);
     char text[4096], *at = text;
     write_photo("photo.png", 320, 240);
-    smallbody_write(body, in_folder("body.npz"));
+    smallbody_write(body, support_in_folder("body.npz"));
     smallbody_free(body);
-    write_text("boxes.json", "[{\"image_id\": \"photo.png\", \"bbox\": [20, 30, 80, 160]},"
-                             " {\"image_id\": \"photo.png\", \"bbox\": [150, 40, 70, 150]}]");
+    support_write_text("boxes.json",
+                       "[{\"image_id\": \"photo.png\", \"bbox\": [20, 30, 80, 160]},"
+                       " {\"image_id\": \"photo.png\", \"bbox\": [150, 40, 70, 150]}]");
     at += sprintf(at, "[");
     for (int p = 0; p < 2; p++) {
         at += sprintf(at,
@@ -78,7 +64,7 @@ static int prepare(void **state) {
         at += sprintf(at, "]}");
     }
     strcpy(at, "]");
-    write_text("keypoints.json", text);
+    support_write_text("keypoints.json", text);
     return 0;
 }
 
@@ -161,11 +147,11 @@ static void test_bad_usage(void **state) {
         {2, "run " PHOTO "--tap x", "--tap does not go with this command"},
         {2, "run " PHOTO "-x", "unknown option -x"},
         {2, "run " PHOTO "--conf", "--conf: nothing follows"},
-        {2, "run " PHOTO "--conf 0.2 --conf 0.3", "twice"},
-        {2, "run " PHOTO "-o @/other", "twice"},
-        {2, "run " PHOTO "--meshes=1", "takes no value"},
-        {2, "run " PHOTO "--quiet --verbose", "exclude"},
-        {2, "run @/photo.png", "--output"},
+        {2, "run " PHOTO "--conf 0.2 --conf 0.3", "--conf is given twice"},
+        {2, "run " PHOTO "-o @/other", "--output is given twice"},
+        {2, "run " PHOTO "--meshes=1", "--meshes takes no value"},
+        {2, "run " PHOTO "--quiet --verbose", "--quiet and --verbose exclude each other"},
+        {2, "run @/photo.png", "no --output given"},
         {2, "run @/photo.png -o=", "--output: empty"},
         {2, "run @/photo.png --output=", "--output: empty"},
         {2, "run " PHOTO, "no --detector given"},
@@ -313,7 +299,7 @@ static void test_bad_usage(void **state) {
         {2, "synth -o @/photo.png/out", "photo.png: cannot make the folder"},
     };
     float numbers[6] = {0};
-    file_write_npy(in_folder("two.npy"),
+    file_write_npy(support_in_folder("two.npy"),
                    &(Array){.dtype = F32, .dims = 2, .dim = {2, 3}, .data = numbers});
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) check_refused(&bad[i]);
     assert_int_equal(process_run("%s", "")->status, 2);
@@ -378,14 +364,15 @@ static void test_bad_files(void **state) {
         {6, REFINE "--iterations 1 --max-mem 1M", "are allowed; raise --max-mem"},
     };
     float numbers[6] = {0};
-    write_text("broken.jpg", "\xff\xd8\xff\xe0 this is no photo");
-    write_text("unrelated.json", "{}");
+    support_write_text("broken.jpg", "\xff\xd8\xff\xe0 this is no photo");
+    support_write_text("unrelated.json", "{}");
     write_photo("other.png", 64, 64);
-    file_make_folder(in_folder("empty"));
-    file_write_npy(in_folder("two.npy"),
+    file_make_folder(support_in_folder("empty"));
+    file_write_npy(support_in_folder("two.npy"),
                    &(Array){.dtype = F32, .dims = 2, .dim = {2, 3}, .data = numbers});
     assert_int_equal(
-        process_run("convert rule:yolox_nano:1 %s", in_folder("nano.safetensors"))->status, 0);
+        process_run("convert rule:yolox_nano:1 %s", support_in_folder("nano.safetensors"))->status,
+        0);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) check_refused(&bad[i]);
 }
 
@@ -397,11 +384,12 @@ static void check_valid_json(const char *folder, const char *name) {
 
 static void test_refine(void **state) {
     (void)state;
-    const char *out = in_folder("refined");
-    const Process *p = process_run("refine %s -o %s --mesh " MESH
-                                   " --body %s --keypoints %s --iterations 3 --rate 1e-6 --meshes",
-                                   in_folder("photo.png"), out, in_folder("body.npz"),
-                                   in_folder("keypoints.json"));
+    const char *out = support_in_folder("refined");
+    const Process *p =
+        process_run("refine %s -o %s --mesh " MESH
+                    " --body %s --keypoints %s --iterations 3 --rate 1e-6 --meshes",
+                    support_in_folder("photo.png"), out, support_in_folder("body.npz"),
+                    support_in_folder("keypoints.json"));
     if (p->status) fail_msg("exit code %d: %s", p->status, p->err);
     assert_non_null(strstr(p->out, "people 2, bodies 2, refined 2, iterations 3"));
     static const char *const json[] = {"result.json", "predict.json", "detections.json",
@@ -417,8 +405,8 @@ static void test_refine(void **state) {
         if (!has(out, others[i])) fail_msg("no %s", others[i]);
     json_t *root = read_json(out, "result.json");
     const json_t *refinement = json_object_get(root, "refinement");
-    double first = json_number_value(json_object_get(refinement, "first_loss"));
-    double last = json_number_value(json_object_get(refinement, "last_loss"));
+    double first = support_number(refinement, "first_loss");
+    double last = support_number(refinement, "last_loss");
     if (!(last < first)) fail_msg("loss went from %g to %g", first, last);
     assert_string_equal(json_string_value(json_object_get(root, "arithmetic")),
                         "cpu, fp32, winograd");
@@ -428,7 +416,7 @@ static void test_refine(void **state) {
 /* photo.png and its keypoints under two other names, of the first one person alone. */
 static void write_twins(const char *name) {
     static const char *const photo[] = {"twin1.png", "twin2.png"};
-    json_t *people = read_json(in_folder("."), "keypoints.json"), *twins = json_array();
+    json_t *people = read_json(support_folder(), "keypoints.json"), *twins = json_array();
     for (int k = 0; k < 2; k++) {
         size_t i;
         const json_t *person;
@@ -438,17 +426,17 @@ static void write_twins(const char *name) {
             json_object_set_new(copy, "image_id", json_string(photo[k]));
             json_array_append_new(twins, copy);
         }
-        assert_int_equal(link(in_folder("photo.png"), in_folder(photo[k])), 0);
+        assert_int_equal(link(support_in_folder("photo.png"), support_in_folder(photo[k])), 0);
     }
-    assert_int_equal(json_dump_file(twins, in_folder(name), 0), 0);
+    assert_int_equal(json_dump_file(twins, support_in_folder(name), 0), 0);
     json_decref(twins);
     json_decref(people);
 }
 
 static void refine_twins(const char *photos, const char *out) {
-    const Process *p = process_run("refine %s -o %s --mesh " MESH
-                                   " --body %s --keypoints %s --iterations 3 --rate 1e-3",
-                                   photos, out, in_folder("body.npz"), in_folder("twins.json"));
+    const Process *p = process_run(
+        "refine %s -o %s --mesh " MESH " --body %s --keypoints %s --iterations 3 --rate 1e-3",
+        photos, out, support_in_folder("body.npz"), support_in_folder("twins.json"));
     if (p->status) fail_msg("exit code %d: %s", p->status, p->err);
 }
 
@@ -459,16 +447,17 @@ static void test_photos_know_nothing_of_each_other(void **state) {
     static const char *const file[] = {"result.npz", "side.png"};
     char both[8500];
     write_twins("twins.json");
-    snprintf(both, sizeof both, "%s %s", in_folder("twin1.png"), in_folder("twin2.png"));
-    refine_twins(both, in_folder("twins"));
-    refine_twins(in_folder("twin2.png"), in_folder("twin"));
+    snprintf(both, sizeof both, "%s %s", support_in_folder("twin1.png"),
+             support_in_folder("twin2.png"));
+    refine_twins(both, support_in_folder("twins"));
+    refine_twins(support_in_folder("twin2.png"), support_in_folder("twin"));
     for (size_t i = 0; i < sizeof file / sizeof *file; i++) {
         char name[2][64];
         Bytes bytes[2];
         snprintf(name[0], sizeof name[0], "twins/twin2/%s", file[i]);
         snprintf(name[1], sizeof name[1], "twin/%s", file[i]);
         for (int k = 0; k < 2; k++)
-            assert_int_equal(file_read(in_folder(name[k]), 1 << 24, &bytes[k]), OK);
+            assert_int_equal(file_read(support_in_folder(name[k]), 1 << 24, &bytes[k]), OK);
         if (bytes[0].size != bytes[1].size ||
             memcmp(bytes[0].data, bytes[1].data, bytes[0].size) != 0)
             fail_msg("%s depends on the photo before", file[i]);
@@ -479,10 +468,10 @@ static void test_photos_know_nothing_of_each_other(void **state) {
 /* Direct convolutions are asked for, used, and said in the result. */
 static void test_exact(void **state) {
     (void)state;
-    const char *out = in_folder("exact");
-    const Process *p =
-        process_run("regress %s -o %s --mesh " MESH " --body %s --boxes %s --exact",
-                    in_folder("photo.png"), out, in_folder("body.npz"), in_folder("boxes.json"));
+    const char *out = support_in_folder("exact");
+    const Process *p = process_run("regress %s -o %s --mesh " MESH " --body %s --boxes %s --exact",
+                                   support_in_folder("photo.png"), out,
+                                   support_in_folder("body.npz"), support_in_folder("boxes.json"));
     if (p->status) fail_msg("exit code %d: %s", p->status, p->err);
     json_t *root = read_json(out, "result.json");
     assert_string_equal(json_string_value(json_object_get(root, "arithmetic")),
@@ -497,10 +486,11 @@ static void test_threads(void **state) {
     for (int i = 0; i < 2; i++) {
         char name[32], path[4300];
         snprintf(name, sizeof name, "threads%d", i);
-        const char *out = in_folder(name);
-        const Process *p = process_run(
-            "regress %s -o %s --mesh " MESH " --body %s --boxes %s --threads %d",
-            in_folder("photo.png"), out, in_folder("body.npz"), in_folder("boxes.json"), 1 + i);
+        const char *out = support_in_folder(name);
+        const Process *p =
+            process_run("regress %s -o %s --mesh " MESH " --body %s --boxes %s --threads %d",
+                        support_in_folder("photo.png"), out, support_in_folder("body.npz"),
+                        support_in_folder("boxes.json"), 1 + i);
         if (p->status) fail_msg("exit code %d: %s", p->status, p->err);
         snprintf(path, sizeof path, "%s/result.json", out);
         assert_int_equal(file_read(path, 1 << 20, &bytes[i]), OK);
@@ -525,8 +515,8 @@ static void check_pose_boxes(const char *folder, size_t people) {
         memcpy(p.box, given[i], sizeof p.box);
         assert_int_equal(json_array_size(keypoints), 3 * CROWD_KEYPOINTS);
         for (size_t j = 0; j < 3 * CROWD_KEYPOINTS; j++)
-            p.keypoints[j / 3][j % 3] = (float)json_number_value(json_array_get(keypoints, j));
-        for (size_t k = 0; k < 4; k++) got[k] = (float)json_number_value(json_array_get(box, k));
+            p.keypoints[j / 3][j % 3] = (float)support_number_at(keypoints, j);
+        for (size_t k = 0; k < 4; k++) got[k] = (float)support_number_at(box, k);
         got[2] += got[0], got[3] += got[1];
         assert_true(crowd_box_of_keypoints(&p, 0.8f));
         support_close("box", got, p.box, 4, 1e-3);
@@ -536,11 +526,11 @@ static void check_pose_boxes(const char *folder, size_t people) {
 
 static void test_stages_chain(void **state) {
     (void)state;
-    const char *photo = in_folder("photo.png"), *body = in_folder("body.npz");
-    const char *posed = in_folder("posed"), *whole = in_folder("chained");
+    const char *photo = support_in_folder("photo.png"), *body = support_in_folder("body.npz");
+    const char *posed = support_in_folder("posed"), *whole = support_in_folder("chained");
     const Process *p = process_run("pose %s -o %s --pose rule:fastpose_res50_halpe26:1 --boxes %s"
                                    " --pose-boxes on",
-                                   photo, posed, in_folder("boxes.json"));
+                                   photo, posed, support_in_folder("boxes.json"));
     if (p->status) fail_msg("pose: %s", p->err);
     check_pose_boxes(posed, 2);
     p = process_run("run %s -o %s --keypoints %s/keypoints.json --mesh " MESH
@@ -551,7 +541,7 @@ static void test_stages_chain(void **state) {
     assert_false(has(whole, "log.jsonl"));
     json_t *root = read_json(whole, "result.json");
     const json_t *camera = json_object_get(root, "camera");
-    double focal = json_number_value(json_object_get(camera, "focal"));
+    double focal = support_number(camera, "focal");
     assert_true(fabs(focal - 160 / tan(M_PI / 6)) < 1e-5);
     assert_string_equal(json_string_value(json_object_get(camera, "source")), "--fov");
     json_decref(root);
@@ -561,16 +551,18 @@ static void test_stages_chain(void **state) {
 
 /* A folder as `synth` writes it, whose truth is what the first estimate of the bodies gives. */
 static const char *make_world(void) {
-    const char *world = in_folder("world"), *out = in_folder("estimate");
-    const Process *p =
-        process_run("regress %s -o %s --mesh " MESH " --body %s --boxes %s", in_folder("photo.png"),
-                    out, in_folder("body.npz"), in_folder("boxes.json"));
+    const char *world = support_in_folder("world"), *out = support_in_folder("estimate");
+    const Process *p = process_run("regress %s -o %s --mesh " MESH " --body %s --boxes %s",
+                                   support_in_folder("photo.png"), out,
+                                   support_in_folder("body.npz"), support_in_folder("boxes.json"));
     if (p->status) fail_msg("regress: %s", p->err);
-    assert_int_equal(file_make_folder(in_folder("world/images")), OK);
+    assert_int_equal(file_make_folder(support_in_folder("world/images")), OK);
     write_photo("world/images/photo.png", 320, 240);
-    assert_int_equal(rename(in_folder("estimate/predict.json"), in_folder("world/truth.json")), 0);
+    assert_int_equal(
+        rename(support_in_folder("estimate/predict.json"), support_in_folder("world/truth.json")),
+        0);
     SmallBody *body = smallbody_new(60, 40);
-    smallbody_write(body, in_folder("world/body.npz"));
+    smallbody_write(body, support_in_folder("world/body.npz"));
     smallbody_free(body);
     return world;
 }
@@ -583,7 +575,7 @@ static void check_names(const char *folder, const char *const *name, size_t coun
         const json_t *result = json_array_get(results, i),
                      *total = json_object_get(result, "total");
         assert_string_equal(json_string_value(json_object_get(result, "name")), name[i]);
-        assert_int_equal(json_array_size(json_object_get(result, "photos")), 1);
+        assert_int_equal(json_array_size(support_get(result, "photos")), 1);
         assert_int_equal(json_integer_value(json_object_get(total, "people")), 2);
         assert_int_equal(json_integer_value(json_object_get(total, "boxes")), 2);
     }
@@ -593,18 +585,20 @@ static void check_names(const char *folder, const char *const *name, size_t coun
 static void test_truth(void **state) {
     (void)state;
     static const char *const both[] = {"before", "after"}, *const one[] = {"result"};
-    const char *world = make_world(), *refined = in_folder("refined"), *posed = in_folder("posed");
-    const Process *p = process_run("refine %s/images -o %s --mesh " MESH " --body %s/body.npz"
-                                   " --keypoints %s --iterations 1 --max-iterations 1"
-                                   " --truth %s/truth.json",
-                                   world, refined, world, in_folder("keypoints.json"), world);
+    const char *world = make_world(), *refined = support_in_folder("refined"),
+               *posed = support_in_folder("posed");
+    const Process *p =
+        process_run("refine %s/images -o %s --mesh " MESH " --body %s/body.npz"
+                    " --keypoints %s --iterations 1 --max-iterations 1"
+                    " --truth %s/truth.json",
+                    world, refined, world, support_in_folder("keypoints.json"), world);
     if (p->status) fail_msg("refine: %s", p->err);
     assert_non_null(strstr(p->out, "before     after"));
     assert_non_null(strstr(p->out, "1 photo, 2 people"));
     check_names(refined, both, 2);
     p = process_run("pose %s/images -o %s --pose rule:fastpose_res50_halpe26:1 --boxes %s"
                     " --truth %s/truth.json",
-                    world, posed, in_folder("boxes.json"), world);
+                    world, posed, support_in_folder("boxes.json"), world);
     if (p->status) fail_msg("pose: %s", p->err);
     assert_null(strstr(p->out, "PA-PPDS"));
     assert_true(has(posed, "overlay.png"));
@@ -621,10 +615,10 @@ static void test_truth(void **state) {
 
 static void test_ablation(void **state) {
     (void)state;
-    const char *world = make_world(), *out = in_folder("ablation");
+    const char *world = make_world(), *out = support_in_folder("ablation");
     const Process *p = process_run("eval --ablation %s -o %s --mesh " MESH
                                    " --keypoints %s --iterations 0,1 --joint --conf 0.5,0.4",
-                                   world, out, in_folder("keypoints.json"));
+                                   world, out, support_in_folder("keypoints.json"));
     if (p->status) fail_msg("ablation: %s", p->err);
     assert_non_null(strstr(p->out, "| 0 iter "));
     assert_non_null(strstr(p->out, "| 1 iter + one group "));
@@ -649,8 +643,8 @@ static void test_default_networks(void **state) {
     (void)state;
     static const char *const network[][2] = {
         {"detector", "yolox_nano"}, {"pose", "hrnet_pose_w16_small"}, {"mesh", "cliff_hr16_small"}};
-    const char *world = in_folder("synth"), *out = in_folder("default"),
-               *models = in_folder("networks");
+    const char *world = support_in_folder("synth"), *out = support_in_folder("default"),
+               *models = support_in_folder("networks");
     const Process *p =
         process_run("synth -o %s --scenes 1 --people 2..3 --size 320x256 --seed 9", world);
     if (p->status) fail_msg("synth: %s", p->err);
@@ -686,10 +680,10 @@ static void test_default_networks(void **state) {
     p = process_run(
         "eval --ablation %s -o %s --conf 0.001 --decode quarter --flip off --iterations "
         "0,1 --detector-size 64x64",
-        world, in_folder("settings"));
+        world, support_in_folder("settings"));
     if (p->status) fail_msg("ablation: %s", p->err);
-    assert_true(has(in_folder("settings"), "conf-0.001/iterations-1/eval.json"));
-    setenv("CROWDREC_MODELS", in_folder("."), 1);
+    assert_true(has(support_in_folder("settings"), "conf-0.001/iterations-1/eval.json"));
+    setenv("CROWDREC_MODELS", support_folder(), 1);
     p = process_run("detect %s/images -o %s", world, out);
     assert_int_equal(p->status, 2);
     assert_non_null(strstr(p->err, "--detector"));
@@ -698,14 +692,14 @@ static void test_default_networks(void **state) {
 
 static void test_folder_with_a_broken_photo(void **state) {
     (void)state;
-    const char *out = in_folder("many");
-    assert_int_equal(file_make_folder(in_folder("photos")), OK);
+    const char *out = support_in_folder("many");
+    assert_int_equal(file_make_folder(support_in_folder("photos")), OK);
     write_photo("photos/a.png", 96, 64);
-    write_text("photos/b.jpg", "\xff\xd8\xff\xe0 broken");
+    support_write_text("photos/b.jpg", "\xff\xd8\xff\xe0 broken");
     write_photo("photos/c.png", 64, 96);
-    write_text("photos/notes.txt", "no photo");
+    support_write_text("photos/notes.txt", "no photo");
     const Process *p =
-        process_run("detect %s -o %s --detector " DETECTOR, in_folder("photos"), out);
+        process_run("detect %s -o %s --detector " DETECTOR, support_in_folder("photos"), out);
     assert_int_equal(p->status, 1);
     assert_non_null(strstr(p->err, "b.jpg"));
     assert_non_null(strstr(p->err, "1 of 3 photos failed"));
@@ -714,12 +708,12 @@ static void test_folder_with_a_broken_photo(void **state) {
     assert_true(has(out, "a/result.json") && has(out, "c/result.json"));
     assert_false(has(out, "b"));
     json_t *root = read_json(out, "detections.json");
-    assert_int_equal(json_array_size(json_object_get(root, "images")), 2);
+    assert_int_equal(json_array_size(support_get(root, "images")), 2);
     json_decref(root);
-    write_text("photos/a.png", "");
-    write_text("photos/c.png", "");
-    const char *none = in_folder("none");
-    p = process_run("detect %s -o %s --detector " DETECTOR, in_folder("photos"), none);
+    support_write_text("photos/a.png", "");
+    support_write_text("photos/c.png", "");
+    const char *none = support_in_folder("none");
+    p = process_run("detect %s -o %s --detector " DETECTOR, support_in_folder("photos"), none);
     assert_int_equal(p->status, 3);
     assert_non_null(strstr(p->err, "all 3 photos failed"));
     assert_false(has(none, "detections.json"));
@@ -727,17 +721,17 @@ static void test_folder_with_a_broken_photo(void **state) {
 
 static void test_nobody_found(void **state) {
     (void)state;
-    const char *out = in_folder("nobody");
-    write_text("empty.json", "{\"images\": [{\"id\": 1, \"file_name\": \"photo.png\"}],"
-                             " \"annotations\": []}");
-    const Process *p =
-        process_run("refine %s -o %s --mesh " MESH " --body %s --keypoints %s",
-                    in_folder("photo.png"), out, in_folder("body.npz"), in_folder("empty.json"));
+    const char *out = support_in_folder("nobody");
+    support_write_text("empty.json", "{\"images\": [{\"id\": 1, \"file_name\": \"photo.png\"}],"
+                                     " \"annotations\": []}");
+    const Process *p = process_run("refine %s -o %s --mesh " MESH " --body %s --keypoints %s",
+                                   support_in_folder("photo.png"), out,
+                                   support_in_folder("body.npz"), support_in_folder("empty.json"));
     if (p->status) fail_msg("exit code %d: %s", p->status, p->err);
     assert_non_null(strstr(p->out, "people 0"));
     json_t *root = read_json(out, "predict.json");
     assert_int_equal(
-        json_array_size(json_object_get(json_object_get(root, "photo.png"), "person_list")), 0);
+        json_array_size(support_get(json_object_get(root, "photo.png"), "person_list")), 0);
     json_decref(root);
 }
 
@@ -746,32 +740,33 @@ static void test_nobody_found(void **state) {
 /* What JSON or a line cannot say would make two photos one. */
 static void test_strange_names(void **state) {
     (void)state;
-    const char *out = in_folder("strange");
-    assert_int_equal(file_make_folder(in_folder("names")), OK);
+    const char *out = support_in_folder("strange");
+    assert_int_equal(file_make_folder(support_in_folder("names")), OK);
     write_photo("names/a.png", 64, 64);
     write_photo("names/caf\xe9.png", 64, 64);
     write_photo("names/b\x1b[1m.png", 64, 64);
-    const Process *p = process_run("detect %s -o %s --detector " DETECTOR, in_folder("names"), out);
+    const Process *p =
+        process_run("detect %s -o %s --detector " DETECTOR, support_in_folder("names"), out);
     assert_int_equal(p->status, 1);
     assert_non_null(strstr(p->err, "caf?.png': the name is no UTF-8"));
     assert_non_null(strstr(p->err, "2 of 3 photos failed"));
     json_t *root = read_json(out, "detections.json");
-    assert_int_equal(json_array_size(json_object_get(root, "images")), 1);
+    assert_int_equal(json_array_size(support_get(root, "images")), 1);
     json_decref(root);
 }
 
 static void test_inputs_stay(void **state) {
     (void)state;
-    const char *out = in_folder("inputs");
+    const char *out = support_in_folder("inputs");
     assert_int_equal(file_make_folder(out), OK);
     write_photo("inputs/overlay.png", 64, 64);
     const Process *p = process_run("detect %s/overlay.png -o %s --detector " DETECTOR, out, out);
     assert_int_equal(p->status, 2);
     assert_non_null(strstr(p->err, "would be overwritten"));
-    p = process_run("detect %s -o %s --detector " DETECTOR, in_folder("photo.png"), out);
+    p = process_run("detect %s -o %s --detector " DETECTOR, support_in_folder("photo.png"), out);
     assert_int_equal(p->status, 0);
     p = process_run("regress %s -o %s --mesh " MESH " --body %s --boxes %s/detections.json",
-                    in_folder("photo.png"), out, in_folder("body.npz"), out);
+                    support_in_folder("photo.png"), out, support_in_folder("body.npz"), out);
     assert_int_equal(p->status, 2);
     assert_non_null(strstr(p->err, "detections.json: would be overwritten"));
 }
@@ -780,7 +775,7 @@ static void test_inputs_stay(void **state) {
 static void test_closed_streams(void **state) {
     (void)state;
     char command[4400];
-    const char *program = getenv("CROWDREC_PROGRAM"), *out = in_folder("closed");
+    const char *program = getenv("CROWDREC_PROGRAM"), *out = support_in_folder("closed");
     if (!program) skip();
     snprintf(command, sizeof command,
              "%s synth -o %s --scenes 3 --people 1..2 --size 64x64 --verbose >&- 2>&-", program,
@@ -802,10 +797,11 @@ static bool has_begun(const char *folder) {
 }
 
 static void check_interrupt(const char *name, int number) {
-    const char *out = in_folder(name);
-    pid_t pid = process_start(
-        "refine %s -o %s --mesh " MESH " --body %s --keypoints %s --iterations 100000 --rate 1e-9",
-        in_folder("photo.png"), out, in_folder("body.npz"), in_folder("keypoints.json"));
+    const char *out = support_in_folder(name);
+    pid_t pid = process_start("refine %s -o %s --mesh " MESH
+                              " --body %s --keypoints %s --iterations 100000 --rate 1e-9",
+                              support_in_folder("photo.png"), out, support_in_folder("body.npz"),
+                              support_in_folder("keypoints.json"));
     const struct timespec pause = {0, 50 * 1000 * 1000};
     for (int i = 0; i < 6000 && !has_begun(out); i++) nanosleep(&pause, NULL);
     kill(pid, number);
@@ -829,10 +825,11 @@ static void test_interrupt(void **state) {
 
 static void test_time_limit(void **state) {
     (void)state;
-    const char *out = in_folder("limited");
-    const Process *p = process_run(
-        "refine %s -o %s --mesh " MESH " --body %s --keypoints %s --time-limit 0.5",
-        in_folder("photo.png"), out, in_folder("body.npz"), in_folder("keypoints.json"));
+    const char *out = support_in_folder("limited");
+    const Process *p =
+        process_run("refine %s -o %s --mesh " MESH " --body %s --keypoints %s --time-limit 0.5",
+                    support_in_folder("photo.png"), out, support_in_folder("body.npz"),
+                    support_in_folder("keypoints.json"));
     assert_int_equal(p->status, 0);
     assert_non_null(strstr(p->out, "time limit"));
     check_valid_json(out, "result.json");
@@ -858,7 +855,7 @@ static void compare(const ArrayFile *got, const ArrayFile *want, const char *nam
     assert_int_equal(a->dims, json_array_size(shape));
     for (int i = 0; i < a->dims; i++)
         assert_int_equal(a->dim[i], json_integer_value(json_array_get(shape, (size_t)i)));
-    double tolerance = 3e-5 * json_number_value(json_object_get(about, "absmax"));
+    double tolerance = 3e-5 * support_number(about, "absmax");
     for (size_t i = 0; i < array_size(b); i++) {
         double x = array_get(a, i * stride), y = array_get(b, i);
         if (!(fabs(x - y) <= tolerance))
@@ -868,15 +865,13 @@ static void compare(const ArrayFile *got, const ArrayFile *want, const char *nam
 }
 
 static void check_forward(const char *json_path) {
-    json_error_t error;
-    json_t *root = json_load_file(json_path, 0, &error), *about;
-    assert_non_null(root);
+    json_t *root = support_read_json(json_path), *about;
     const json_t *shape = json_object_get(json_object_get(root, "input"), "shape");
     long long s[4];
     char taps[4096] = "", npz[4200];
-    const char *name, *out = in_folder("forward.npz");
+    const char *name, *out = support_in_folder("forward.npz");
     for (size_t i = 0; i < 4; i++) s[i] = json_integer_value(json_array_get(shape, i));
-    json_object_foreach(json_object_get(root, "arrays"), name, about) {
+    json_object_foreach(support_get(root, "arrays"), name, about) {
         if (strncmp(name, "tap.", 4)) continue;
         snprintf(taps + strlen(taps), sizeof taps - strlen(taps), " --tap %s", name + 4);
     }
@@ -884,7 +879,7 @@ static void check_forward(const char *json_path) {
         process_run("forward %s --rule %lld:%.17g --input rule:%lld:%lld,%lld,%lld,%lld%s -o %s",
                     json_string_value(json_object_get(root, "net")),
                     (long long)json_integer_value(json_object_get(root, "seed")),
-                    json_number_value(json_object_get(root, "conv_gain")),
+                    support_number(root, "conv_gain"),
                     (long long)json_integer_value(json_object_get(root, "seed")), s[0], s[1], s[2],
                     s[3], taps, out);
     if (p->status) fail_msg("%s: exit code %d: %s", json_path, p->status, p->err);
@@ -892,8 +887,7 @@ static void check_forward(const char *json_path) {
     snprintf(npz, sizeof npz, "%.*s.npz", (int)strlen(json_path) - 5, json_path);
     assert_int_equal(file_load(out, &got), OK);
     assert_int_equal(file_load(npz, &want), OK);
-    json_object_foreach(json_object_get(root, "arrays"), name, about)
-        compare(&got, &want, name, about);
+    json_object_foreach(support_get(root, "arrays"), name, about) compare(&got, &want, name, about);
     array_file_free(&got);
     array_file_free(&want);
     json_decref(root);
@@ -922,9 +916,9 @@ static void compare_taps(const ArrayFile *got, const json_t *taps) {
         size_t stride = (size_t)json_integer_value(json_object_get(about, "stride"));
         snprintf(title, sizeof title, "tap.%s", name);
         const Array *a = support_array(got, title);
-        assert_int_equal(a->dims, json_array_size(json_object_get(about, "shape")));
+        assert_int_equal(a->dims, json_array_size(support_get(about, "shape")));
         for (size_t i = 0; i < json_array_size(sample); i++) {
-            double x = array_get(a, i * stride), y = json_number_value(json_array_get(sample, i));
+            double x = array_get(a, i * stride), y = support_number_at(sample, i);
             if (!(fabs(x - y) <= 1e-4)) fail_msg("%s[%zu]: got %.9g, want %.9g", name, i, x, y);
         }
     }
@@ -947,16 +941,15 @@ static void test_forward_cliff(void **state) {
     const char *means = support_fixture("fixtures_body/cliff/cliff_hr48_forward.npz"), *name;
     ArrayFile want = support_arrays("fixtures_body/cliff/cliff_res50_forward_256x192.npz"), got;
     json_t *root = support_json("fixtures_body/cliff/cliff_res50_taps_256x192.json"), *about;
-    const char *box = in_folder("box.npy"), *out = in_folder("cliff.npz");
+    const char *box = support_in_folder("box.npy"), *out = support_in_folder("cliff.npz");
     char taps[1024] = "";
-    json_object_foreach(json_object_get(root, "taps"), name, about)
+    json_object_foreach(support_get(root, "taps"), name, about)
         snprintf(taps + strlen(taps), sizeof taps - strlen(taps), " --tap %s", name);
     assert_int_equal(file_write_npy(box, support_array(&want, "bbox_info")), OK);
-    const Process *p =
-        process_run("forward cliff_res50 --rule %lld:%g --mean %s --bbox-info %s"
-                    " --input rule:1:2,3,256,192%s --tap iter0_pose6d -o %s",
-                    (long long)json_integer_value(json_object_get(root, "seed")),
-                    json_number_value(json_object_get(root, "conv_gain")), means, box, taps, out);
+    const Process *p = process_run("forward cliff_res50 --rule %lld:%g --mean %s --bbox-info %s"
+                                   " --input rule:1:2,3,256,192%s --tap iter0_pose6d -o %s",
+                                   (long long)json_integer_value(json_object_get(root, "seed")),
+                                   support_number(root, "conv_gain"), means, box, taps, out);
     if (p->status) fail_msg("exit code %d: %s", p->status, p->err);
     assert_int_equal(file_load(out, &got), OK);
     compare_taps(&got, json_object_get(root, "taps"));
@@ -973,9 +966,10 @@ static void test_forward_cliff(void **state) {
 /* Numbers from a file are the same as those of the rule; so are weights after a conversion. */
 static void test_forward_files(void **state) {
     (void)state;
-    const char *input = in_folder("input.npy"), *weights = in_folder("w.safetensors");
-    const char *steers = in_folder("steers.safetensors");
-    const char *a = in_folder("a.npz"), *b = in_folder("b.npz");
+    const char *input = support_in_folder("input.npy"),
+               *weights = support_in_folder("w.safetensors");
+    const char *steers = support_in_folder("steers.safetensors");
+    const char *a = support_in_folder("a.npz"), *b = support_in_folder("b.npz");
     assert_int_equal(process_run("convert rule:yolox_nano:3 %s --licence MIT", weights)->status, 0);
     assert_non_null(strstr(process_run("inspect %s", weights)->out, "MIT"));
     process_run("convert rule:yolox_nano:3 %s --licence x\033[1m\nkind:y", steers);

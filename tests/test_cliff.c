@@ -98,13 +98,11 @@ static Shape input_shape(const json_t *json) {
 }
 
 static Case case_new(const char *path) {
-    json_error_t error;
-    json_t *json = json_load_file(path, 0, &error);
-    if (!json) fail_msg("%s: %s", path, error.text);
+    json_t *json = support_read_json(path);
     Case c = {.arrays = forward_arrays(path),
               .seed = (uint64_t)json_integer_value(json_object_get(json, "seed"))};
     Rule rule = {.seed = c.seed,
-                 .gain = json_number_value(json_object_get(json, "conv_gain")),
+                 .gain = support_number(json, "conv_gain"),
                  .mean = support_fixture("fixtures_body/cliff/cliff_hr48_forward.npz")};
     char net[64];
     net_name(path, net, sizeof net);
@@ -169,7 +167,7 @@ static void check_tap(Case *c, const char *name, const json_t *tap) {
     assert_non_null(want);
     json_array_foreach(sample, i, value) want[i] = (float)json_number_value(value);
     note(c, name, netrun_compare(name, got, want, n, stride, 1e-4) / 1e-4);
-    double sum = 0, l2 = json_number_value(json_object_get(tap, "l2"));
+    double sum = 0, l2 = support_number(tap, "l2");
     for (i = 0; i < size; i++) sum += (double)got[i] * got[i];
     if (!(fabs(sqrt(sum) - l2) <= 1e-5 * support_slack() * l2))
         fail_msg("%s: l2 is %.9g, not %.9g", name, sqrt(sum), l2);

@@ -1,6 +1,5 @@
 /* COCO files: the public sample, both forms, what is written comes back, and hostile input. */
 #include "crowdrec/coco.h"
-#include "crowdrec/photos.h"
 #include "tensor/rng.h"
 #include "tests/madecrowd.h"
 #include "tests/support.h"
@@ -10,20 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *in_folder(const char *name) {
-    static char paths[4][4200];
-    static int next;
-    char *path = paths[next++ & 3];
-    snprintf(path, sizeof paths[0], "%s/%s", support_folder(), name);
-    return path;
-}
-
-static const char *write_text(const char *name, const char *text, size_t size) {
-    const char *path = in_folder(name);
-    if (file_write(path, text, size) != OK) fail_msg("%s", error_reason());
-    return path;
-}
-
 static Crowd empty_crowd(const char *photo) {
     return (Crowd){.photo = strdup(photo), .width = MADECROWD_WIDTH, .height = MADECROWD_HEIGHT};
 }
@@ -32,7 +17,7 @@ static Crowd empty_crowd(const char *photo) {
 static Crowd people_of(const char *text, CocoContent content, const char *photo, bool only) {
     Coco *coco;
     Crowd crowd = empty_crowd(photo);
-    if (coco_open(write_text("people.json", text, strlen(text)), content, &coco) != OK ||
+    if (coco_open(support_write_text("people.json", text), content, &coco) != OK ||
         coco_people(coco, only, &crowd) != OK)
         fail_msg("%s", error_reason());
     coco_close(coco);
@@ -48,7 +33,7 @@ static Person only_person(const Crowd *crowd) {
 
 static void test_round_trip_boxes(void **state) {
     (void)state;
-    const char *path = in_folder("boxes.json");
+    const char *path = support_in_folder("boxes.json");
     Crowd made[2] = {madecrowd_new("a/one.jpg", 3, 0), madecrowd_new("b/two.png", 2, 0)};
     assert_int_equal(coco_write(path, COCO_BOXES, made, 2), OK);
     Coco *coco;
@@ -71,7 +56,7 @@ static void test_round_trip_boxes(void **state) {
 
 static void test_round_trip_keypoints(void **state) {
     (void)state;
-    const char *path = in_folder("keypoints.json");
+    const char *path = support_in_folder("keypoints.json");
     Crowd made = madecrowd_new("one.jpg", 3, PERSON_HAS_KEYPOINTS);
     made.person[1].flags = 0; /* has none: is left out */
     assert_int_equal(coco_write(path, COCO_KEYPOINTS, &made, 1), OK);
@@ -96,15 +81,15 @@ static void check_sample_person(const json_t *item, const Person *p) {
     const json_t *box = json_object_get(item, "bbox"), *list = json_object_get(item, "keypoints");
     assert_int_equal(p->id, json_integer_value(json_object_get(item, "id")));
     for (size_t i = 0; i < 17; i++) {
-        double v = json_number_value(json_array_get(list, 3 * i + 2));
+        double v = support_number_at(list, 3 * i + 2);
         assert_true(p->keypoints[i][2] == (v > 0));
-        assert_true(p->keypoints[i][0] == json_number_value(json_array_get(list, 3 * i)));
-        assert_true(p->keypoints[i][1] == json_number_value(json_array_get(list, 3 * i + 1)));
+        assert_true(p->keypoints[i][0] == support_number_at(list, 3 * i));
+        assert_true(p->keypoints[i][1] == support_number_at(list, 3 * i + 1));
     }
     for (int i = 17; i < CROWD_KEYPOINTS; i++) assert_true(p->keypoints[i][2] == 0);
     for (size_t k = 0; k < 2; k++) {
-        double low = json_number_value(json_array_get(box, k));
-        double size = json_number_value(json_array_get(box, 2 + k));
+        double low = support_number_at(box, k);
+        double size = support_number_at(box, 2 + k);
         assert_true(p->box[k] == (float)low && p->box[2 + k] == (float)(low + size));
     }
 }
@@ -124,7 +109,7 @@ static void test_public_sample(void **state) {
         crowd.height = (int)json_integer_value(json_object_get(image, "height"));
         if (coco_people(coco, false, &crowd) != OK) fail_msg("%s", error_reason());
         int next = 0;
-        json_array_foreach(json_object_get(root, "annotations"), k, item) {
+        json_array_foreach(support_get(root, "annotations"), k, item) {
             if (!json_equal(json_object_get(item, "image_id"), json_object_get(image, "id")) ||
                 json_integer_value(json_object_get(item, "iscrowd")))
                 continue;
@@ -194,7 +179,7 @@ static void test_box_of_keypoints(void **state) {
 
 static void refuse(const char *text, size_t size, CocoContent content, const char *word) {
     Coco *coco;
-    const char *path = write_text("bad.json", text, size);
+    const char *path = support_write("bad.json", text, size);
     assert_int_equal(coco_open(path, content, &coco), ERR_INPUT);
     assert_null(coco);
     if (strncmp(error_reason(), path, strlen(path)) || !strstr(error_reason(), word) ||
@@ -271,7 +256,7 @@ static void test_wrong_photo(void **state) {
                 "{\"image_id\": 1, \"bbox\": [600, 400, 100, 100]}, {\"image_id\": 1, \"bbox\": "
                 "[700, 1, 9, 9]}");
     Coco *coco;
-    assert_int_equal(coco_open(write_text("w.json", text, sizeof text - 1), COCO_BOXES, &coco), OK);
+    assert_int_equal(coco_open(support_write_text("w.json", text), COCO_BOXES, &coco), OK);
     Crowd crowd = empty_crowd("y.jpg");
     assert_int_equal(coco_people(coco, true, &crowd), ERR_INPUT);
     assert_non_null(strstr(error_reason(), "y.jpg"));
@@ -295,7 +280,7 @@ static void test_two_of_one_name(void **state) {
                                        "{\"image_id\": 1, \"bbox\": [1, 2, 3, 4]}, "
                                        "{\"image_id\": 3, \"bbox\": [5, 6, 7, 8]}");
     Coco *coco;
-    assert_int_equal(coco_open(write_text("t.json", text, sizeof text - 1), COCO_BOXES, &coco), OK);
+    assert_int_equal(coco_open(support_write_text("t.json", text), COCO_BOXES, &coco), OK);
     Crowd crowd = empty_crowd("b/x.jpg");
     assert_int_equal(coco_people(coco, false, &crowd), ERR_INPUT);
     assert_non_null(strstr(error_reason(), "several images named 'x.jpg'"));
@@ -311,7 +296,7 @@ static void test_two_of_one_name(void **state) {
 static void test_damaged(void **state) {
     (void)state;
     enum { TRIES = 2000 };
-    const char *path = in_folder("whole.json");
+    const char *path = support_in_folder("whole.json");
     Crowd made = madecrowd_new("one.jpg", 2, PERSON_HAS_KEYPOINTS);
     assert_int_equal(coco_write(path, COCO_KEYPOINTS, &made, 1), OK);
     crowd_free(&made);
@@ -326,8 +311,8 @@ static void test_damaged(void **state) {
         uint8_t old = whole.data[at];
         Coco *coco;
         whole.data[at] = (uint8_t)rng_splitmix(stream + 2 * i + 1);
-        Status status = coco_open(write_text("damaged.json", (const char *)whole.data, whole.size),
-                                  COCO_KEYPOINTS, &coco);
+        Status status =
+            coco_open(support_write("damaged.json", whole.data, whole.size), COCO_KEYPOINTS, &coco);
         assert_true(status == OK || status == ERR_INPUT);
         Crowd crowd = empty_crowd("one.jpg");
         if (status == OK) coco_people(coco, true, &crowd), read++;
@@ -362,7 +347,7 @@ static void test_large(void **state) {
 static void test_absent(void **state) {
     (void)state;
     Coco *coco;
-    assert_int_equal(coco_open(in_folder("absent.json"), COCO_BOXES, &coco), ERR_INPUT);
+    assert_int_equal(coco_open(support_in_folder("absent.json"), COCO_BOXES, &coco), ERR_INPUT);
     assert_int_equal(coco_open(support_folder(), COCO_BOXES, &coco), ERR_INPUT);
 }
 

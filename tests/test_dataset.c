@@ -8,20 +8,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-static const char *in_folder(const char *name) {
-    static char paths[8][4200];
-    static int next;
-    char *path = paths[next++ & 7];
-    snprintf(path, sizeof paths[0], "%s/%s", support_folder(), name);
-    return path;
-}
-
-static void write_text(const char *name, const char *text) {
-    assert_int_equal(file_write(in_folder(name), text, strlen(text)), OK);
-}
 
 static Dataset *open_set(const char *path) {
     Dataset *d;
@@ -84,8 +71,7 @@ static void test_coco_fields(void **state) {
                      "{\"image_id\": 7, \"bbox\": [-5, 2, 30, 4], \"keypoints\": [], "
                      "\"halpe_keypoints\": [%s], \"visible\": 0.25}"),
              list);
-    write_text("fields.json", text);
-    Dataset *d = open_set(in_folder("fields.json"));
+    Dataset *d = open_set(support_write_text("fields.json", text));
     assert_int_equal(d->people, 1);
     const DatasetPerson *p = d->person;
     assert_true(p->box[0] == -5 && p->visible == 0.25f && p->has == DATASET_KEYPOINTS);
@@ -121,13 +107,11 @@ static void test_coco_refused(void **state) {
          "\"annotations\": []}",
          "used twice"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        write_text("bad.json", cases[i].text);
-        refused(in_folder("bad.json"), cases[i].reason);
-    }
-    refused(in_folder("absent.json"), "cannot open");
-    assert_int_equal(file_make_folder(in_folder("empty")), OK);
-    refused(in_folder("empty"), "people.npz");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        refused(support_write_text("bad.json", cases[i].text), cases[i].reason);
+    refused(support_in_folder("absent.json"), "cannot open");
+    assert_int_equal(file_make_folder(support_in_folder("empty")), OK);
+    refused(support_in_folder("empty"), "people.npz");
 }
 
 /* ---- npz ---- */
@@ -205,23 +189,24 @@ static void write_synth(const char *name, const Array *instead) {
     int count = sizeof arrays / sizeof *arrays;
     for (int i = 0; instead && i < count; i++)
         if (!strcmp(arrays[i].name, instead->name)) arrays[i] = *instead;
-    assert_int_equal(file_write_npz(in_folder(name), arrays, count), OK);
+    assert_int_equal(file_write_npz(support_in_folder(name), arrays, count), OK);
 }
 
 static void test_synth(void **state) {
     (void)state;
-    assert_int_equal(file_make_folder(in_folder("world/images")), OK);
+    assert_int_equal(file_make_folder(support_in_folder("world/images")), OK);
     write_synth("world/people.npz", NULL);
     Image photo;
     for (int i = 0; i < 2; i++) {
         assert_int_equal(image_new(8, 6, &photo), OK);
         photo.rgb[0] = (uint8_t)(10 + i);
         assert_int_equal(
-            image_write_png(in_folder(i ? "world/images/b.png" : "world/images/a.png"), &photo),
+            image_write_png(support_in_folder(i ? "world/images/b.png" : "world/images/a.png"),
+                            &photo),
             OK);
         image_free(&photo);
     }
-    Dataset *d = open_set(in_folder("world"));
+    Dataset *d = open_set(support_in_folder("world"));
     assert_int_equal(d->photos, 2);
     assert_true(ends_with(d->photo[0].path, "world/images/a.png"));
     const DatasetPerson *p = &d->person[d->photo[1].first]; /* the file's first */
@@ -264,21 +249,19 @@ static void test_npz_refused(void **state) {
         memset(numbers, 0, sizeof numbers);
         numbers[cases[i].at] = cases[i].value;
         write_synth("bad.npz", &cases[i].instead);
-        refused(in_folder("bad.npz"), cases[i].reason);
+        refused(support_in_folder("bad.npz"), cases[i].reason);
     }
-    write_text("text.npz", "no zip at all");
-    refused(in_folder("text.npz"), "text.npz");
+    refused(support_write_text("text.npz", "no zip at all"), "text.npz");
 }
 
 static void test_wrong_size(void **state) {
     (void)state;
     Image photo;
-    assert_int_equal(file_make_folder(in_folder("b")), OK);
+    assert_int_equal(file_make_folder(support_in_folder("b")), OK);
     assert_int_equal(image_new(8, 7, &photo), OK);
-    assert_int_equal(image_write_png(in_folder("b/a.png"), &photo), OK);
+    assert_int_equal(image_write_png(support_in_folder("b/a.png"), &photo), OK);
     image_free(&photo);
-    write_text("size.json", ONE_OF(""));
-    Dataset *d = open_set(in_folder("size.json"));
+    Dataset *d = open_set(support_write_text("size.json", ONE_OF("")));
     assert_int_equal(dataset_photo(d, 0, &photo), ERR_INPUT);
     assert_non_null(strstr(error_reason(), "8x7, 8x6 in the annotations"));
     dataset_close(d);
@@ -292,7 +275,7 @@ static const size_t one = 3 * SIZE * SIZE;
 static const char *photo_path(int i) {
     char name[32];
     snprintf(name, sizeof name, "cache%d.png", i);
-    return in_folder(name);
+    return support_in_folder(name);
 }
 
 static void write_photos(void) {
@@ -338,7 +321,8 @@ static void test_cache_failure(void **state) {
     Image photo;
     assert_int_equal(photocache_new(1, one, &cache), OK);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(photocache_borrow(cache, 0, in_folder("gone.png"), &photo), ERR_INPUT);
+        assert_int_equal(photocache_borrow(cache, 0, support_in_folder("gone.png"), &photo),
+                         ERR_INPUT);
         assert_non_null(strstr(error_reason(), "gone.png"));
         assert_null(photo.rgb);
     }

@@ -20,12 +20,6 @@ static float *read_floats(const NetRun *run, const Tensor *t) {
     return values;
 }
 
-static const json_t *item(const json_t *object, const char *key) {
-    const json_t *value = json_object_get(object, key);
-    if (!value) fail_msg("no %s in %s", key, JSON);
-    return value;
-}
-
 static void check_losses(const NetRun *run, const DetLoss *l, const char *name,
                          const json_t *want) {
     const struct {
@@ -39,7 +33,7 @@ static void check_losses(const NetRun *run, const DetLoss *l, const char *name,
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         float got;
         plan_read(run->plan, rows[i].t, F32, &got);
-        double value = json_number_value(item(want, rows[i].key));
+        double value = support_number(want, rows[i].key);
         if (!(fabs((double)got - value) <= 1e-4 * support_slack() * fabs(value)))
             fail_msg("%s: %s is %.9g, not %.9g", name, rows[i].key, (double)got, value);
     }
@@ -61,7 +55,7 @@ static void check_image(const char *name, const json_t *want, const float *label
         const float *label = labels + 5 * json_integer_value(json_array_get(matched, next));
         support_close("matched box", match + 8 * (size_t)i, label + 1, 4, 0);
         const float *row = target + (size_t)i * (size_t)classes;
-        double iou = json_number_value(json_array_get(json_object_get(want, "matched_iou"), next));
+        double iou = support_number_at(json_object_get(want, "matched_iou"), next);
         for (int k = 0; k < classes; k++) {
             double value = k == (int)label[0] ? iou : 0;
             if (!(fabs((double)row[k] - value) <= 1e-4 * support_slack()))
@@ -91,24 +85,26 @@ static void check_assignment(const NetRun *run, const DetLoss *l, const char *na
 }
 
 static void check_variant(const json_t *json, const ArrayFile *file, const char *name) {
-    const json_t *want = item(item(json, "variants"), name);
-    const char *key = json_string_value(item(want, "labels"));
-    Rule rule = {.seed = (uint64_t)json_integer_value(item(json, "seed")),
-                 .gain = json_number_value(item(json, "conv_gain"))};
-    NetRun run = netrun_new(json_string_value(item(json, "net")), &rule,
-                            netrun_shape(item(item(json, "input"), "shape")), NETRUN_TRAIN);
+    const json_t *want = support_get(support_get(json, "variants"), name);
+    const char *key = json_string_value(support_get(want, "labels"));
+    Rule rule = {.seed = (uint64_t)json_integer_value(support_get(json, "seed")),
+                 .gain = support_number(json, "conv_gain")};
+    NetRun run =
+        netrun_new(json_string_value(support_get(json, "net")), &rule,
+                   netrun_shape(support_get(support_get(json, "input"), "shape")), NETRUN_TRAIN);
     AssignVariant variant = strncmp(name, "megvii", 6) ? ASSIGN_BYTETRACK : ASSIGN_MEGVII;
     int boxes = (int)support_array(file, key)->dim[1];
     DetLoss l = detloss_build(&run.scope, &run.y, run.x->shape, boxes, variant);
     Tensor *keep[] = {l.foreground, l.match, l.target, l.total, l.box, l.object, l.class, l.l1};
     netrun_plan(&run, &(PlanOptions){.keep = keep, .keeps = sizeof keep / sizeof *keep});
-    float *labels = support_floats(file, key), on = (float)json_is_true(item(want, "use_l1"));
+    float *labels = support_floats(file, key),
+          on = (float)json_is_true(support_get(want, "use_l1"));
     plan_write(run.plan, l.labels, F32, labels);
     plan_write(run.plan, l.l1_weight, F32, (float[]){on, on});
     netrun_write_rule(&run, run.x, "input", rule.seed);
     plan_run(run.plan);
-    check_losses(&run, &l, name, item(want, "losses_fp64"));
-    check_assignment(&run, &l, name, item(want, "assignment"), labels);
+    check_losses(&run, &l, name, support_get(want, "losses_fp64"));
+    check_assignment(&run, &l, name, support_get(want, "assignment"), labels);
     free(labels);
     netrun_free(&run);
 }
@@ -119,8 +115,8 @@ static void test_reference(void **state) {
     ArrayFile file = support_arrays(NPZ);
     const char *name;
     json_t *variant;
-    assert_int_equal(json_object_size(item(json, "variants")), 6);
-    json_object_foreach((json_t *)item(json, "variants"), name, variant)
+    assert_int_equal(json_object_size(support_get(json, "variants")), 6);
+    json_object_foreach((json_t *)support_get(json, "variants"), name, variant)
         check_variant(json, &file, name);
     array_file_free(&file);
     json_decref(json);

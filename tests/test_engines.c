@@ -55,13 +55,6 @@ static void what_is_kept_is_found(void **state) {
     engines_close(other);
 }
 
-static void write_text(const char *path, const char *text, size_t size) {
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    assert_int_equal(fwrite(text, 1, size, f), size);
-    assert_int_equal(fclose(f), 0);
-}
-
 static void a_damaged_file_is_ignored(void **state) {
     (void)state;
 #define GOOD "crowdrec engines 1\nforward x\t0 3 1042 17.25\n"
@@ -85,12 +78,13 @@ static void a_damaged_file_is_ignored(void **state) {
     EngineChoice got;
     keep_both();
     for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
-        write_text(path, damaged[i], strlen(damaged[i]));
+        assert_int_equal(file_write(path, damaged[i], strlen(damaged[i])), OK);
         Engines *e = engines_open(SCOPE);
         if (engines_find(e, "forward x", &got)) fail_msg("damaged file %zu was read", i);
         engines_close(e);
     }
-    write_text(path, GOOD "\0", sizeof GOOD); /* a zero byte behind it */
+    /* A zero byte behind it. */
+    assert_int_equal(file_write(path, GOOD "\0", sizeof GOOD), OK);
     Engines *e = engines_open(SCOPE);
     assert_false(engines_find(e, "forward x", &got));
     engines_keep(e, "forward x", &FIRST); /* and it is mended */

@@ -11,8 +11,6 @@
 #include "tensor/rng.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { PEOPLE = 4, WIDTH = 1600, HEIGHT = 900 };
@@ -21,20 +19,12 @@ static const char PHOTO[] = "a.jpg";
 
 static Body *body;
 
-static const char *in_folder(const char *name) {
-    static char paths[16][4200];
-    static int next;
-    char *path = paths[next++ & 15];
-    snprintf(path, sizeof paths[0], "%s/%s", support_folder(), name);
-    return path;
-}
-
 static int prepare(void **state) {
     (void)state;
     SmallBody *made = smallbody_new(60, 40);
-    smallbody_write(made, in_folder("body.npz"));
+    smallbody_write(made, support_in_folder("body.npz"));
     smallbody_free(made);
-    return body_load(in_folder("body.npz"), NULL, &body);
+    return body_load(support_in_folder("body.npz"), NULL, &body);
 }
 
 static int finish(void **state) {
@@ -123,18 +113,17 @@ static void write_groups(const char *file, const Group *g, int photos) {
         name[0] = (char)('a' + i);
         json_object_set_new(root, name, group_json(&g[i]));
     }
-    assert_int_equal(jsonfile_write(in_folder(file), JSONFILE_DOUBLE, root), OK);
+    assert_int_equal(jsonfile_write(support_in_folder(file), JSONFILE_DOUBLE, root), OK);
 }
 
 /* ---- asking ---- */
 
 static json_t *eval(const char *predict, const char *truth) {
-    json_t *root;
-    CrowdrecEval o = {
-        .predict = in_folder(predict), .truth = in_folder(truth), .output = in_folder("eval.json")};
+    CrowdrecEval o = {.predict = support_in_folder(predict),
+                      .truth = support_in_folder(truth),
+                      .output = support_in_folder("eval.json")};
     if (evaluate_run(&o, NULL)) fail_msg("%s", error_reason());
-    if (jsonfile_read(o.output, &root)) fail_msg("%s", error_reason());
-    return root;
+    return support_read_json(o.output);
 }
 
 static const json_t *result_of(const json_t *root) {
@@ -148,10 +137,7 @@ static json_t *eval_groups(const Group *found, const Group *truth, int photos) {
 }
 
 static void check_row(const json_t *row, const char *key, double want, double tolerance) {
-    const json_t *value = json_object_get(row, key);
-    if (!json_is_number(value)) fail_msg("%s is no number", key);
-    double got = json_number_value(value);
-    support_close64(key, &got, &want, 1, tolerance);
+    support_near(key, support_number(row, key), want, tolerance);
 }
 
 static void check(const json_t *root, const char *key, double want) {
@@ -183,7 +169,7 @@ static void perfect(void **state) {
         check(root, "boxes_matched", PEOPLE);
         check_undefined(root, "keypoint_oks");
         const json_t *total = json_object_get(result_of(root), "total");
-        double spread = json_number_value(json_object_get(total, "ground_spread_true_m"));
+        double spread = support_number(total, "ground_spread_true_m");
         assert_true(spread > 0.01);
         check(root, "ground_spread_m", spread);
         json_decref(root);
@@ -294,7 +280,7 @@ static void order_does_not_matter(void **state) {
     json_t *a = eval_groups(&found, &truth, 1), *b = eval_groups(&turned, &truth, 1), *value;
     const char *key;
     const json_t *total = json_object_get(result_of(b), "total");
-    json_object_foreach(json_object_get(result_of(a), "total"), key, value) {
+    json_object_foreach(support_get(result_of(a), "total"), key, value) {
         if (json_is_number(value)) check_row(total, key, json_number_value(value), 1e-6);
     }
     json_decref(a);
@@ -411,7 +397,8 @@ static void nobody_found(void **state) {
 static void photos_in_common(void **state) {
     (void)state;
     Group g[2] = {made_group(), made_group()};
-    CrowdrecEval o = {.predict = in_folder("other.json"), .truth = in_folder("truth.json")};
+    CrowdrecEval o = {.predict = support_in_folder("other.json"),
+                      .truth = support_in_folder("truth.json")};
     write_groups("truth.json", g, 2);
     write_groups("predict.json", g, 1);
     json_t *root = eval("predict.json", "truth.json");
@@ -428,33 +415,32 @@ static void photos_in_common(void **state) {
 static void two_bodies(void **state) {
     (void)state;
     Group g = made_group();
-    json_t *root;
     SmallBody *made = smallbody_new(72, 40);
-    smallbody_write(made, in_folder("other.npz"));
+    smallbody_write(made, support_in_folder("other.npz"));
     smallbody_free(made);
     give_boxes(&g);
     write_groups("truth.json", &g, 1);
-    CrowdrecEval o = {.predict = in_folder("truth.json"),
-                      .truth = in_folder("truth.json"),
-                      .body = in_folder("other.npz"),
-                      .output = in_folder("eval.json")};
+    CrowdrecEval o = {.predict = support_in_folder("truth.json"),
+                      .truth = support_in_folder("truth.json"),
+                      .body = support_in_folder("other.npz"),
+                      .output = support_in_folder("eval.json")};
     assert_int_equal(evaluate_run(&o, NULL), OK);
-    assert_int_equal(jsonfile_read(o.output, &root), OK);
+    json_t *root = support_read_json(o.output);
     check_undefined(root, "pve_mm");
     const json_t *total = json_object_get(result_of(root), "total");
-    assert_true(json_number_value(json_object_get(total, "mpjpe_mm")) > 1);
+    assert_true(support_number(total, "mpjpe_mm") > 1);
     json_decref(root);
     o.truth_body = o.body;
     assert_int_equal(evaluate_run(&o, NULL), OK);
-    assert_int_equal(jsonfile_read(o.output, &root), OK);
+    root = support_read_json(o.output);
     check(root, "pve_mm", 0);
     json_decref(root);
-    o.truth_body = in_folder("absent.npz");
+    o.truth_body = support_in_folder("absent.npz");
     assert_int_equal(evaluate_run(&o, NULL), ERR_MODEL);
     /* A truth without a body beside it is told in that of the results. */
-    assert_int_equal(file_make_folder(in_folder("alone")), OK);
+    assert_int_equal(file_make_folder(support_in_folder("alone")), OK);
     write_groups("alone/truth.json", &g, 1);
-    o.truth = in_folder("alone/truth.json"), o.truth_body = NULL;
+    o.truth = support_in_folder("alone/truth.json"), o.truth_body = NULL;
     assert_int_equal(evaluate_run(&o, NULL), OK);
     o.body = NULL;
     assert_int_equal(evaluate_run(&o, NULL), ERR_USAGE);
@@ -512,7 +498,7 @@ static void folder_of_results(void **state) {
     Group truth = made_group();
     double want = 0;
     give_boxes(&truth);
-    assert_int_equal(file_make_folder(in_folder("run")), OK);
+    assert_int_equal(file_make_folder(support_in_folder("run")), OK);
     for (int i = 0; i < PEOPLE; i++) want += oks_of_shift(SHIFT, truth.person[i].box) / PEOPLE;
     double least = limits_reached(&truth, SHIFT, PEOPLE), most = limits_reached(&truth, SHIFT, 1);
     Crowd crowd = crowd_of(&truth, SHIFT);
@@ -520,14 +506,16 @@ static void folder_of_results(void **state) {
     Person *nobody = crowd_add(&crowd);
     *nobody = (Person){.box = {10, 10, 60, 200}, .score = 1};
     write_groups("truth.json", &truth, 1);
-    assert_int_equal(coco_write(in_folder("run/detections.json"), COCO_BOXES, &crowd, 1), OK);
+    assert_int_equal(coco_write(support_in_folder("run/detections.json"), COCO_BOXES, &crowd, 1),
+                     OK);
     json_t *root = eval("run", "truth.json"); /* only boxes so far */
     check(root, "detection_precision", 0.8);
     check(root, "detection_ap50", 0.8);
     check_undefined(root, "rp");
     check_undefined(root, "keypoint_oks");
     json_decref(root);
-    assert_int_equal(coco_write(in_folder("run/keypoints.json"), COCO_KEYPOINTS, &crowd, 1), OK);
+    assert_int_equal(coco_write(support_in_folder("run/keypoints.json"), COCO_KEYPOINTS, &crowd, 1),
+                     OK);
     write_groups("run/predict.json", &truth, 1);
     root = eval("run", "truth.json");
     check(root, "detection_precision", 0.8);
@@ -547,7 +535,7 @@ static void bodies_take_the_detections_boxes(void **state) {
     (void)state;
     Group truth = made_group(), found = truth;
     give_boxes(&truth);
-    assert_int_equal(file_make_folder(in_folder("boxes")), OK);
+    assert_int_equal(file_make_folder(support_in_folder("boxes")), OK);
     Crowd crowd = crowd_of(&truth, 0);
     found.person[0].trans[0] += 3;
     write_groups("truth.json", &truth, 1);
@@ -555,7 +543,8 @@ static void bodies_take_the_detections_boxes(void **state) {
     json_t *root = eval("boxes", "truth.json");
     check(root, "bodies_matched", 0);
     json_decref(root);
-    assert_int_equal(coco_write(in_folder("boxes/detections.json"), COCO_BOXES, &crowd, 1), OK);
+    assert_int_equal(coco_write(support_in_folder("boxes/detections.json"), COCO_BOXES, &crowd, 1),
+                     OK);
     root = eval("boxes", "truth.json");
     check(root, "bodies_matched", PEOPLE);
     check(root, "root_error_mean_m", 0.75);
@@ -565,10 +554,11 @@ static void bodies_take_the_detections_boxes(void **state) {
 
 static void empty_folder(void **state) {
     (void)state;
-    assert_int_equal(file_make_folder(in_folder("empty")), OK);
+    assert_int_equal(file_make_folder(support_in_folder("empty")), OK);
     Group g = made_group();
     write_groups("truth.json", &g, 1);
-    CrowdrecEval o = {.predict = in_folder("empty"), .truth = in_folder("truth.json")};
+    CrowdrecEval o = {.predict = support_in_folder("empty"),
+                      .truth = support_in_folder("truth.json")};
     assert_int_equal(evaluate_run(&o, NULL), ERR_INPUT);
     assert_non_null(strstr(error_reason(), "predict.json"));
 }
@@ -584,9 +574,9 @@ static void check_refused(const char *where, const char *key, json_t *value, con
         json_object_set_new(at, key, value);
     else
         json_object_del(at, key);
-    assert_int_equal(jsonfile_write(in_folder("bad.json"), JSONFILE_DOUBLE, root), OK);
+    assert_int_equal(jsonfile_write(support_in_folder("bad.json"), JSONFILE_DOUBLE, root), OK);
     GigaFile file;
-    if (gigacrowd_read(in_folder("bad.json"), &file) != ERR_INPUT)
+    if (gigacrowd_read(support_in_folder("bad.json"), &file) != ERR_INPUT)
         fail_msg("%s of a %s: not refused", key, where);
     if (!strstr(error_reason(), reason) || !strstr(error_reason(), "bad.json"))
         fail_msg("%s: '%s' without '%s'", key, error_reason(), reason);
@@ -631,8 +621,7 @@ static void hostile_texts(void **state) {
                                        "\xff\xfe"};
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         GigaFile file;
-        assert_int_equal(file_write(in_folder("bad.json"), text[i], strlen(text[i])), OK);
-        if (gigacrowd_read(in_folder("bad.json"), &file) != ERR_INPUT)
+        if (gigacrowd_read(support_write_text("bad.json", text[i]), &file) != ERR_INPUT)
             fail_msg("'%s': not refused", text[i]);
         assert_non_null(strstr(error_reason(), "bad.json"));
     }
@@ -671,9 +660,10 @@ static void crowd_and_file_agree(void **state) {
     GigaFile file;
     Arena *arena = arena_new();
     GigaPhoto own = gigacrowd_photo(&crowd, arena);
-    assert_int_equal(
-        jsonfile_write(in_folder("predict.json"), JSONFILE_DOUBLE, gigacrowd_json(&crowd, 1)), OK);
-    assert_int_equal(gigacrowd_read(in_folder("predict.json"), &file), OK);
+    assert_int_equal(jsonfile_write(support_in_folder("predict.json"), JSONFILE_DOUBLE,
+                                    gigacrowd_json(&crowd, 1)),
+                     OK);
+    assert_int_equal(gigacrowd_read(support_in_folder("predict.json"), &file), OK);
     const GigaPhoto *read = gigacrowd_find(&file, PHOTO);
     assert_non_null(read);
     assert_null(gigacrowd_find(&file, "b.jpg"));

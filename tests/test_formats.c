@@ -15,14 +15,6 @@
 
 /* ---- helpers ---- */
 
-static const char *in_folder(const char *name) {
-    static char path[8][4200];
-    static int next;
-    char *out = path[next++ & 7];
-    snprintf(out, sizeof path[0], "%s/%s", support_folder(), name);
-    return out;
-}
-
 static void must(Status status) {
     if (status != OK) fail_msg("%s", error_reason());
 }
@@ -153,7 +145,7 @@ static void npz_round_trip(void **state) {
     make_samples(arena, all);
     for (int i = 0; i < SAMPLES; i++)
         if (all[i].dtype != BF16) written[count++] = all[i];
-    const char *path = in_folder("round.npz");
+    const char *path = support_in_folder("round.npz");
     must(file_write_npz(path, written, count));
     must(file_load(path, &f));
     assert_string_equal(f.kind, "npz");
@@ -168,8 +160,8 @@ static void npz_round_trip(void **state) {
     array_file_free(&f);
 
     for (int i = 0; i < count; i++) {
-        must(file_write_npy(in_folder("round.npy"), &written[i]));
-        must(file_load(in_folder("round.npy"), &f));
+        must(file_write_npy(support_in_folder("round.npy"), &written[i]));
+        must(file_load(support_in_folder("round.npy"), &f));
         written[i].name = "";
         assert_same(&f.array[0], &written[i]);
         array_file_free(&f);
@@ -289,7 +281,7 @@ static void safetensors_round_trip(void **state) {
     struct ArrayMeta meta[] = {{"net", "yolox_s"}, {"input", "RGB \u00b1 \"quoted\""}, {"", ""}};
     make_samples(arena, all);
     ArrayFile out = {.array = all, .count = SAMPLES, .meta = meta, .meta_count = 3}, f;
-    const char *path = in_folder("round.safetensors");
+    const char *path = support_in_folder("round.safetensors");
     must(file_write_safetensors(path, &out));
     must(file_load(path, &f));
     assert_string_equal(f.kind, "safetensors");
@@ -627,7 +619,8 @@ static void sparse_matrices(void **state) {
 /* A pipe is neither waited for nor replaced, a link is written through. */
 static void other_than_files(void **state) {
     (void)state;
-    const char *pipe = in_folder("pipe"), *link = in_folder("link"), *target = in_folder("target");
+    const char *pipe = support_in_folder("pipe"), *link = support_in_folder("link"),
+               *target = support_in_folder("target");
     struct stat info;
     Bytes bytes;
     char head[4];
@@ -647,20 +640,20 @@ static void other_than_files(void **state) {
     assert_int_equal(unlink(target), 0);
     must(file_write(link, "led to nothing", 14));
     assert_true(!lstat(link, &info) && S_ISLNK(info.st_mode) && file_is_same(link, target));
-    const char *relative = in_folder("relative");
+    const char *relative = support_in_folder("relative");
     assert_int_equal(symlink("made", relative), 0);
     must(file_write(relative, "beside the link", 15));
     assert_true(!lstat(relative, &info) && S_ISLNK(info.st_mode));
-    assert_true(file_is_same(relative, in_folder("made")));
-    assert_false(file_is_same(in_folder("absent"), in_folder("absent")));
+    assert_true(file_is_same(relative, support_in_folder("made")));
+    assert_false(file_is_same(support_in_folder("absent"), support_in_folder("absent")));
 }
 
 static void whole_files(void **state) {
     (void)state;
-    const char *path = in_folder("some/deep/folder/file");
+    const char *path = support_in_folder("some/deep/folder/file");
     Bytes bytes;
-    must(file_make_folder(in_folder("some/deep/folder")));
-    must(file_make_folder(in_folder("some/deep/folder/")));
+    must(file_make_folder(support_in_folder("some/deep/folder")));
+    must(file_make_folder(support_in_folder("some/deep/folder/")));
     must(file_write(path, "old", 3));
     FileWriter w;
     must(file_begin(path, &w));
@@ -674,17 +667,18 @@ static void whole_files(void **state) {
     assert_int_equal(file_read(path, 10, &bytes), ERR_INPUT);
     assert_int_equal(file_read(support_folder(), 10, &bytes), ERR_INPUT);
     assert_int_equal(file_read("/dev/zero", 10, &bytes), ERR_INPUT);
-    assert_int_equal(file_read(in_folder("absent"), 10, &bytes), ERR_INPUT);
-    assert_int_equal(file_make_folder(in_folder("some/deep/folder/file/below")), ERR_INPUT);
-    assert_int_equal(file_write(in_folder("absent/file"), "x", 1), ERR_INPUT);
-    assert_int_equal(file_write(in_folder("some"), "x", 1), ERR_INPUT); /* a folder is there */
+    assert_int_equal(file_read(support_in_folder("absent"), 10, &bytes), ERR_INPUT);
+    assert_int_equal(file_make_folder(support_in_folder("some/deep/folder/file/below")), ERR_INPUT);
+    assert_int_equal(file_write(support_in_folder("absent/file"), "x", 1), ERR_INPUT);
+    /* A folder is there. */
+    assert_int_equal(file_write(support_in_folder("some"), "x", 1), ERR_INPUT);
     struct stat info;
     must(file_write(path, NULL, 0));
     assert_int_equal(stat(path, &info), 0);
     assert_int_equal(info.st_size, 0);
     ArrayFile f;
     assert_int_equal(file_load(path, &f), ERR_MODEL);
-    assert_int_equal(file_load(in_folder("absent"), &f), ERR_MODEL);
+    assert_int_equal(file_load(support_in_folder("absent"), &f), ERR_MODEL);
     assert_int_equal(file_load(support_folder(), &f), ERR_MODEL);
 }
 
@@ -826,8 +820,8 @@ static void damaged_safetensors(void **state) {
     size_t loaded = 0;
     make_samples(arena, all);
     ArrayFile out = {.array = all, .count = SAMPLES};
-    must(file_write_safetensors(in_folder("damage.safetensors"), &out));
-    must(file_read(in_folder("damage.safetensors"), 1 << 15, &bytes));
+    must(file_write_safetensors(support_in_folder("damage.safetensors"), &out));
+    must(file_read(support_in_folder("damage.safetensors"), 1 << 15, &bytes));
     for (uint64_t k = 0; k < VARIANTS; k++) {
         Blob b;
         memcpy(b.data, bytes.data, bytes.size);

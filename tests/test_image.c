@@ -11,12 +11,6 @@
 #include <jpeglib.h>
 #endif
 
-static const char *in_folder(const char *name) {
-    static char path[4200];
-    snprintf(path, sizeof path, "%s/%s", support_folder(), name);
-    return path;
-}
-
 static void read_ok(const char *path, Image *out) {
     if (image_read(path, out) != OK) fail_msg("%s", error_reason());
 }
@@ -31,12 +25,7 @@ static void refuse(const char *path, const char *word) {
 }
 
 static void refuse_bytes(const char *name, const void *data, size_t size, const char *word) {
-    const char *path = in_folder(name);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, size, f), size);
-    fclose(f);
-    refuse(path, word);
+    refuse(support_write(name, data, size), word);
 }
 
 /* Means to 0.2, single pixels to 4 grey levels (fixtures, section 7). */
@@ -55,14 +44,13 @@ static void check_decode(const char *relative) {
         size_t bgr = 2 - (size_t)k;
         double sum = 0;
         for (size_t i = 0; i < pixels; i++) sum += image.rgb[3 * i + k];
-        double mean =
-            json_number_value(json_array_get(json_object_get(want, "channel_mean_bgr"), bgr));
+        double mean = support_number_at(json_object_get(want, "channel_mean_bgr"), bgr);
         if (!(fabs(sum / pixels - mean) <= 0.2))
             fail_msg("%s: channel %d has mean %.4f, expected %.4f", path, k, sum / pixels, mean);
         int middle =
             (int)json_integer_value(json_array_get(json_object_get(want, "center_pixel_bgr"), bgr));
         assert_in_range(center[k] + 4 - middle, 0, 8);
-        json_t *row = json_object_get(want, "first_pixels_bgr");
+        json_t *row = support_get(want, "first_pixels_bgr");
         for (size_t x = 0; x < json_array_size(row); x++) {
             int first = (int)json_integer_value(json_array_get(json_array_get(row, x), bgr));
             assert_in_range(image.rgb[3 * x + k] + 4 - first, 0, 8);
@@ -170,7 +158,7 @@ static void check_orientation(unsigned orientation, bool big) {
         }
     uint8_t exif[EXIF_SIZE];
     make_exif(exif, orientation, big);
-    const char *path = in_folder("turned.jpg");
+    const char *path = support_in_folder("turned.jpg");
     write_jpeg(path, stored, stored_w, w * h / stored_w, 3, exif, sizeof exif);
     Image image;
     read_ok(path, &image);
@@ -232,7 +220,7 @@ static void test_grey_and_cmyk(void **state) {
     memset(grey, 77, sizeof grey);
     const uint8_t ink[4] = {255 - 200, 255 - 100, 255 - 0, 255 - 51};
     for (int i = 0; i < 16 * 16; i++) memcpy(cmyk + 4 * i, ink, 4);
-    const char *path = in_folder("color.jpg");
+    const char *path = support_in_folder("color.jpg");
     write_jpeg(path, grey, 16, 16, 1, NULL, 0);
     check_flat(path, (uint8_t[]){77, 77, 77});
     write_jpeg(path, cmyk, 16, 16, 4, NULL, 0);
@@ -255,7 +243,7 @@ static void test_truncated_jpeg(void **state) {
 static void test_absurd_size(void **state) {
     (void)state;
     uint8_t grey[16 * 16] = {0};
-    const char *path = in_folder("huge.jpg");
+    const char *path = support_in_folder("huge.jpg");
     write_jpeg(path, grey, 16, 16, 1, NULL, 0);
     Bytes bytes;
     assert_int_equal(file_read(path, 1 << 20, &bytes), OK);
@@ -283,7 +271,7 @@ static void test_no_photo(void **state) {
     refuse_bytes("text.png", text, strlen(text), "no photo");
     refuse_bytes("empty.jpg", "", 0, "no photo");
     refuse_bytes("magic.jpg", "\xff\xd8\xff", 3, "photo");
-    refuse(in_folder("absent.jpg"), "cannot open");
+    refuse(support_in_folder("absent.jpg"), "cannot open");
     refuse(support_folder(), "not a file");
 }
 
@@ -294,7 +282,7 @@ static void test_png_round_trip(void **state) {
         assert_int_equal(image_new(width, 40, &image), OK);
         for (int i = 0; i < width * 40 * 3; i++)
             image.rgb[i] = (uint8_t)(i * i / 7 ^ (width > 100 ? i * 2654435761u >> 24 : 0));
-        const char *path = in_folder("round.png");
+        const char *path = support_in_folder("round.png");
         assert_int_equal(image_write_png(path, &image), OK);
         read_ok(path, &back);
         assert_int_equal(back.width, width);
@@ -304,7 +292,7 @@ static void test_png_round_trip(void **state) {
         image_free(&back);
     }
     Bytes bytes;
-    assert_int_equal(file_read(in_folder("round.png"), 1 << 20, &bytes), OK);
+    assert_int_equal(file_read(support_in_folder("round.png"), 1 << 20, &bytes), OK);
     for (size_t part = 0; part < 10; part++)
         refuse_bytes("cut.png", bytes.data, bytes.size * part / 10, "photo");
     file_release(&bytes);
@@ -319,16 +307,12 @@ static void test_truncated_others(void **state) {
     put(bmp + 22, 2, 4, false), put(bmp + 26, 1, 2, false), put(bmp + 28, 24, 2, false);
     refuse_bytes("cut.bmp", bmp, 54 + 9, "damaged");
     Image image;
-    const char *path = in_folder("whole.bmp");
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    fwrite(bmp, 1, sizeof bmp, f);
-    fclose(f);
+    const char *path = support_write("whole.bmp", bmp, sizeof bmp);
     read_ok(path, &image);
     assert_int_equal(image.width, 2);
     image_free(&image);
     put(bmp + 22, (unsigned)-2, 4, false); /* the first row is the top one */
-    assert_int_equal(file_write(path, bmp, sizeof bmp), OK);
+    support_write("whole.bmp", bmp, sizeof bmp);
     read_ok(path, &image);
     assert_int_equal(image.height, 2);
     image_free(&image);
@@ -338,7 +322,7 @@ static void test_write_fails(void **state) {
     (void)state;
     Image image;
     assert_int_equal(image_new(4, 4, &image), OK);
-    assert_int_not_equal(image_write_png(in_folder("no/such/folder.png"), &image), OK);
+    assert_int_not_equal(image_write_png(support_in_folder("no/such/folder.png"), &image), OK);
     image_free(&image);
 }
 

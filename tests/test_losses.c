@@ -86,7 +86,7 @@ static double read_one(const Setup *s, const Tensor *t) {
 }
 
 static void check_value(const char *name, double got, double want) {
-    support_close64(name, &got, &want, 1, 1e-7 * want);
+    support_near(name, got, want, 1e-7 * want);
 }
 
 static void check_gradient(const Setup *s, const Tensor *t, const ArrayFile *f, const char *name) {
@@ -117,8 +117,7 @@ static void released_losses(void **state) {
                                        "code.keyp_Loss.x60", "code.plane_loss.x60",
                                        "code.total_x60"};
     for (int i = 0; i < 5; i++)
-        check_value(name[i], read_one(&s, term[i]),
-                    json_real_value(json_object_get(values, name[i])));
+        check_value(name[i], read_one(&s, term[i]), support_number(values, name[i]));
     check_gradient(&s, s.bodies.joints, &f, "code_grad_joints");
     check_gradient(&s, s.bodies.projected, &f, "code_grad_keypoints");
     check_gradient(&s, s.bodies.rotations, &f, "code_grad_rotmat");
@@ -144,7 +143,7 @@ static void paper_losses(void **state) {
     plan_run(s.plan);
     const char *weighted = "paper.L_keyp_conf_weighted_sum";
     check_value(weighted, read_one(&s, s.terms.keypoints) / w->keypoints,
-                json_real_value(json_object_get(values, weighted)));
+                support_number(values, weighted));
     write_keypoints(&s, &f, true);
     plan_run(s.plan);
     static const char *const name[] = {
@@ -155,8 +154,7 @@ static void paper_losses(void **state) {
                           read_one(&s, s.terms.keypoints) / w->keypoints,
                           read_one(&s, s.terms.betas) / w->betas,
                           read_one(&s, s.terms.pose) / w->pose, read_one(&s, s.terms.total)};
-    for (int i = 0; i < 5; i++)
-        check_value(name[i], got[i], json_real_value(json_object_get(values, name[i])));
+    for (int i = 0; i < 5; i++) check_value(name[i], got[i], support_number(values, name[i]));
     check_gradient(&s, s.bodies.projected, &f, "paper_sensible_population_grad_keypoints");
     check_gradient(&s, s.bodies.angles, &f, "paper_sensible_population_grad_pose");
     check_gradient(&s, s.betas, &f, "paper_sensible_population_grad_betas");
@@ -290,15 +288,15 @@ static void training_check(const Training *t, const char *masks) {
     double has[2 * TRAINED];
     assert_non_null(want);
     for (size_t i = 0; i < TRAINED; i++) {
-        has[2 * i] = json_number_value(json_array_get(json_object_get(mask, "has_smpl"), i));
-        has[2 * i + 1] = json_number_value(json_array_get(json_object_get(mask, "has_3d"), i));
+        has[2 * i] = support_number_at(json_object_get(mask, "has_smpl"), i);
+        has[2 * i + 1] = support_number_at(json_object_get(mask, "has_3d"), i);
     }
     plan_write(t->plan, t->truth.has, F64, has);
     plan_run(t->plan);
     for (int k = 0; k < TRAINING_TERMS; k++) {
-        double got, value = json_number_value(json_object_get(want, training_term[k]));
+        double got, value = support_number(want, training_term[k]);
         plan_read(t->plan, t->term[k], F64, &got);
-        support_close64(training_term[k], &got, &value, 1, 1e-5 * value + 1e-12);
+        support_near(training_term[k], got, value, 1e-5 * value + 1e-12);
     }
 }
 
@@ -453,7 +451,7 @@ static int passes_until_stop(const json_t *row) {
     int total = (int)json_integer_value(json_object_get(row, "total"));
     GroupStop stop = {0};
     for (size_t i = 0; i < json_array_size(losses); i++)
-        if (group_stop(&stop, json_real_value(json_array_get(losses, i)), total)) return (int)i + 1;
+        if (group_stop(&stop, support_number_at(losses, i), total)) return (int)i + 1;
     return -1;
 }
 

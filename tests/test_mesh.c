@@ -13,15 +13,9 @@ static float vertex[4][3] = {
 static const int32_t FACE[2][3] = {{0, 1, 2}, {3, 2, 1}};
 static const Mesh MESH = {&vertex[0][0], &FACE[0][0], 4, 2};
 
-static const char *scratch(const char *name) {
-    static char path[4200];
-    snprintf(path, sizeof path, "%s/%s", support_folder(), name);
-    return path;
-}
-
 static void obj_reads_back(void **state) {
     (void)state;
-    const char *path = scratch("person.obj");
+    const char *path = support_in_folder("person.obj");
     assert_int_equal(mesh_write_obj(path, &MESH), OK);
     FILE *f = fopen(path, "r");
     assert_non_null(f);
@@ -53,10 +47,10 @@ static void failures_leave_nothing(void **state) {
     int before = files_in(support_folder());
     float kept = vertex[2][1];
     vertex[2][1] = NAN;
-    assert_int_equal(mesh_write_obj(scratch("nan.mesh"), &MESH), ERR_INPUT);
+    assert_int_equal(mesh_write_obj(support_in_folder("nan.mesh"), &MESH), ERR_INPUT);
     assert_non_null(strstr(error_reason(), "nan.mesh: vertex 2 is not finite"));
     vertex[2][1] = kept;
-    assert_int_equal(mesh_write_obj(scratch("no/such/folder.mesh"), &MESH), ERR_INPUT);
+    assert_int_equal(mesh_write_obj(support_in_folder("no/such/folder.mesh"), &MESH), ERR_INPUT);
     assert_non_null(strstr(error_reason(), "no/such/folder.mesh"));
     assert_int_equal(mesh_write_obj("/dev/full/x", &MESH), ERR_INPUT);
     assert_int_equal(files_in(support_folder()), before);

@@ -46,7 +46,7 @@ static double number(const Fixture *f, const char *path) {
 }
 
 static void close_to(const char *what, double got, double want) {
-    support_close64(what, &got, &want, 1, TOLERANCE);
+    support_near(what, got, want, TOLERANCE);
 }
 
 static double row_number(const Fixture *f, const char *path, int row) {
@@ -187,7 +187,7 @@ static void depth_order(void **state) {
     Fixture f = fixture_open();
     double *found = support_doubles(&f.arrays, "depth_pred"),
            *truth = support_doubles(&f.arrays, "depth_gt");
-    json_object_foreach(json_object_get(f.json, "pcod"), key, value) {
+    json_object_foreach(support_get(f.json, "pcod"), key, value) {
         double limit = atof(key + sizeof PREFIX - 1);
         close_to(key, metrics_pcod(found, truth, rows(&f, "depth_gt"), limit),
                  json_number_value(value));

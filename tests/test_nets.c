@@ -35,12 +35,6 @@ static void each_json(const char *folder, void (*visit)(const char *relative)) {
     skip();
 }
 
-static double number_at(const json_t *object, const char *key) {
-    const json_t *value = json_object_get(object, key);
-    if (!json_is_number(value)) fail_msg("no number '%s'", key);
-    return json_number_value(value);
-}
-
 static const char *text_at(const json_t *object, const char *key) {
     const char *text = json_string_value(json_object_get(object, key));
     if (!text) fail_msg("no text '%s'", key);
@@ -81,15 +75,16 @@ static double check_array(const NetRun *run, const char *name, const json_t *ent
     const Tensor *t = expected_tensor(run, name);
     const Array *stored = support_array(file, name);
     bool sample = !strcmp(text_at(entry, "stored"), "sample");
-    size_t stride = sample ? (size_t)number_at(entry, "stride") : 1;
+    size_t stride = sample ? (size_t)support_number(entry, "stride") : 1;
     size_t size = shape_size(t->shape), n = array_size(stored), whole = 1, i;
     json_t *dim;
-    json_array_foreach(json_object_get(entry, "shape"), i, dim) whole *=
+    json_array_foreach(support_get(entry, "shape"), i, dim) whole *=
         (size_t)json_integer_value(dim);
     assert_int_equal(size, whole);
     assert_int_equal(n, (size + stride - 1) / stride);
     float *got = read_expected(run, t), *want = support_floats(file, name);
-    double tolerance = FORWARD_TOLERANCE * number_at(entry, "absmax"), l2 = number_at(entry, "l2");
+    double tolerance = FORWARD_TOLERANCE * support_number(entry, "absmax"),
+           l2 = support_number(entry, "l2");
     double worst = netrun_compare(name, got, want, n, stride, tolerance);
     double difference = fabs(l2_of(got, size) - l2);
     if (!(difference <= FORWARD_TOLERANCE * support_slack() * l2))
@@ -115,7 +110,8 @@ static void check_arrays(NetRun *run, const json_t *arrays, const char *path) {
 static void forward_file(const char *path) {
     json_t *json = support_json(path), *input = json_object_get(json, "input");
     const json_t *arrays = json_object_get(json, "arrays");
-    Rule rule = {.seed = (uint64_t)number_at(json, "seed"), .gain = number_at(json, "conv_gain")};
+    Rule rule = {.seed = (uint64_t)support_number(json, "seed"),
+                 .gain = support_number(json, "conv_gain")};
     NetRun run = netrun_new(text_at(json, "net"), &rule,
                             netrun_shape(json_object_get(input, "shape")), NETRUN_EVAL);
     Tensor *keep[64];
@@ -244,10 +240,10 @@ static void check_vector(const json_t *vector) {
     const char *key = text_at(vector, "key");
     const json_t *shape = json_object_get(vector, "shape");
     if (!json_array_size(shape)) return;
-    Rule rule = {.seed = (uint64_t)number_at(vector, "seed"),
+    Rule rule = {.seed = (uint64_t)support_number(vector, "seed"),
                  .gain = json_number_value(json_object_get(vector, "conv_gain"))};
-    size_t i = (size_t)number_at(vector, "index");
-    double want = number_at(vector, "value_f32");
+    size_t i = (size_t)support_number(vector, "index");
+    double want = support_number(vector, "value_f32");
     double got = strchr(key, '.') ? filled(key, shape, &rule, i) : input_number(key, rule.seed, i);
     if (got != want) fail_msg("%s: %.9g, not %.9g", key, got, want);
 }
@@ -256,7 +252,7 @@ static void test_rule(void **state) {
     (void)state;
     json_t *json = support_json("fixtures/rule_vectors.json"), *vector;
     size_t i;
-    json_array_foreach(json_object_get(json, "vectors"), i, vector) check_vector(vector);
+    json_array_foreach(support_get(json, "vectors"), i, vector) check_vector(vector);
     assert_true(i > 0);
     json_decref(json);
 }
@@ -430,10 +426,7 @@ static void test_check_input(void **state) {
 
 static void test_open_weights(void **state) {
     (void)state;
-    json_error_t error;
-    json_t *list = json_load_file(support_fixture("fixtures/weights/weights.json"), 0, &error),
-           *row;
-    assert_non_null(list);
+    json_t *list = support_json("fixtures/weights/weights.json"), *row;
     size_t i;
     json_array_foreach(list, i, row) {
         char path[256];
@@ -443,7 +436,7 @@ static void test_open_weights(void **state) {
         if (net_open(support_fixture(path), backend_find("cpu"), &spec, &params) != OK)
             fail_msg("%s", error_reason());
         assert_string_equal(spec.name, "yolox_nano");
-        assert_int_equal(spec.classes, (int)number_at(row, "num_classes"));
+        assert_int_equal(spec.classes, (int)support_number(row, "num_classes"));
         params_free(params);
     }
     assert_true(i > 0);
@@ -457,8 +450,7 @@ static void test_open_file(void **state) {
     Params *params, *again;
     assert_int_equal(net_open("rule:yolox_nano:3", backend_find("cpu"), &spec, &params), OK);
     ArrayFile file = params_arrays(params);
-    char path[4200];
-    snprintf(path, sizeof path, "%s/nano.safetensors", support_folder());
+    const char *path = support_in_folder("nano.safetensors");
     assert_int_equal(file_write_safetensors(path, &file), OK);
     assert_int_equal(net_open(path, backend_find("cpu"), &spec, &again), OK);
     int last = params_count(params) - 1;

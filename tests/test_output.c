@@ -1,10 +1,8 @@
 /* Output: the reference's predict.json, result.json and result.npz give back every number, pictures
  * and meshes, and nothing half-written. */
-#include "crowdrec/coco.h"
 #include "crowdrec/gigacrowd.h"
 #include "crowdrec/jsonfile.h"
 #include "crowdrec/output.h"
-#include "crowdrec/photos.h"
 #include "crowdrec/result.h"
 #include "crowdrec/steplog.h"
 #include "tests/madecrowd.h"
@@ -14,26 +12,11 @@
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { ALL_FLAGS = PERSON_HAS_KEYPOINTS | PERSON_HAS_BODY | PERSON_REFINED };
-
-static const char *in_folder(const char *name) {
-    static char paths[8][4200];
-    static int next;
-    char *path = paths[next++ & 7];
-    snprintf(path, sizeof paths[0], "%s/%s", support_folder(), name);
-    return path;
-}
-
-static json_t *read_json(const char *path) {
-    json_t *root;
-    if (jsonfile_read(path, &root) != OK) fail_msg("%s", error_reason());
-    return root;
-}
 
 static bool exists(const char *path) { return access(path, F_OK) == 0; }
 
@@ -51,8 +34,7 @@ static void check_no_leftovers(const char *folder) {
 
 static void floats_of(const json_t *list, float *out, int count) {
     assert_int_equal(json_array_size(list), count);
-    for (int i = 0; i < count; i++)
-        out[i] = (float)json_number_value(json_array_get(list, (size_t)i));
+    for (int i = 0; i < count; i++) out[i] = (float)support_number_at(list, (size_t)i);
 }
 
 /* A photo's entry as a crowd. */
@@ -60,10 +42,10 @@ static Crowd crowd_of(const char *name, const json_t *entry) {
     const json_t *matrix = json_object_get(entry, "Intrinsic_matrix"), *item;
     Crowd crowd = {.photo = strdup(name)};
     size_t i;
-    crowd.camera.focal = json_number_value(json_array_get(json_array_get(matrix, 0), 0));
-    crowd.camera.cx = json_number_value(json_array_get(json_array_get(matrix, 0), 2));
-    crowd.camera.cy = json_number_value(json_array_get(json_array_get(matrix, 1), 2));
-    json_array_foreach(json_object_get(entry, "person_list"), i, item) {
+    crowd.camera.focal = support_number_at(json_array_get(matrix, 0), 0);
+    crowd.camera.cx = support_number_at(json_array_get(matrix, 0), 2);
+    crowd.camera.cy = support_number_at(json_array_get(matrix, 1), 2);
+    json_array_foreach(support_get(entry, "person_list"), i, item) {
         Person *p = crowd_add(&crowd);
         p->flags = PERSON_HAS_BODY;
         floats_of(json_object_get(item, "pose"), p->pose, CROWD_POSE);
@@ -76,7 +58,7 @@ static Crowd crowd_of(const char *name, const json_t *entry) {
 static void test_predict_is_the_reference(void **state) {
     (void)state;
     json_t *want = support_json("fixtures_body/formats/predict.json"), *entry;
-    const char *name, *path = in_folder("predict.json");
+    const char *name, *path = support_in_folder("predict.json");
     Crowd crowd[16];
     int count = 0;
     json_object_foreach(want, name, entry) {
@@ -85,7 +67,7 @@ static void test_predict_is_the_reference(void **state) {
     }
     crowd_add(&crowd[0]); /* without a body: left out */
     assert_int_equal(jsonfile_write(path, JSONFILE_DOUBLE, gigacrowd_json(crowd, count)), OK);
-    json_t *got = read_json(path);
+    json_t *got = support_read_json(path);
     assert_true(json_equal(got, want));
     json_decref(got);
     json_decref(want);
@@ -124,25 +106,24 @@ static void check_person(const json_t *item, const Person *p) {
         floats_of(json_array_get(json_object_get(item, "joints"), j), value, 3);
         support_close("joints", value, p->joints[j], 3, 0);
     }
-    assert_true((float)json_number_value(json_object_get(item, "ground_distance")) ==
-                p->ground_distance);
+    assert_true((float)support_number(item, "ground_distance") == p->ground_distance);
     assert_int_equal(json_integer_value(json_object_get(item, "id")), p->id);
-    assert_int_equal(json_array_size(json_object_get(item, "flags")), 3);
+    assert_int_equal(json_array_size(support_get(item, "flags")), 3);
     const json_t *loss = json_object_get(item, "loss");
-    assert_true((float)json_number_value(json_object_get(loss, "keypoints")) == p->loss_keypoints);
+    assert_true((float)support_number(loss, "keypoints") == p->loss_keypoints);
 }
 
 static void test_result_json(void **state) {
     (void)state;
-    const char *path = in_folder("result.json");
+    const char *path = support_in_folder("result.json");
     Crowd crowd = madecrowd_new("folder/x.jpg", 3, ALL_FLAGS);
     RefineReport report = made_report();
     assert_int_equal(jsonfile_write(path, JSONFILE_FLOAT, result_json(&crowd, "paper", &report)),
                      OK);
-    json_t *root = read_json(path), *people = json_object_get(root, "people");
+    json_t *root = support_read_json(path), *people = json_object_get(root, "people");
     assert_string_equal(json_string_value(json_object_get(root, "schema")), RESULT_SCHEMA);
     assert_int_equal(json_integer_value(json_object_get(root, "version")), RESULT_VERSION);
-    assert_int_equal(json_array_size(json_object_get(root, "joint_names")), CROWD_KEYPOINTS);
+    assert_int_equal(json_array_size(support_get(root, "joint_names")), CROWD_KEYPOINTS);
     assert_int_equal(json_array_size(people), 3);
     for (size_t i = 0; i < 3; i++) check_person(json_array_get(people, i), &crowd.person[i]);
     const json_t *refinement = json_object_get(root, "refinement");
@@ -170,7 +151,7 @@ static void test_result_json_of_little(void **state) {
 
 static void test_result_npz(void **state) {
     (void)state;
-    const char *path = in_folder("result.npz");
+    const char *path = support_in_folder("result.npz");
     Crowd crowd = madecrowd_new("x.jpg", 3, ALL_FLAGS);
     ArrayFile f;
     assert_int_equal(result_write_npz(path, &crowd), OK);
@@ -195,7 +176,7 @@ static void test_result_npz(void **state) {
 
 static void test_nobody(void **state) {
     (void)state;
-    const char *path = in_folder("nobody.npz");
+    const char *path = support_in_folder("nobody.npz");
     Crowd crowd = madecrowd_new("x.jpg", 0, 0);
     ArrayFile f;
     assert_int_equal(result_write_npz(path, &crowd), OK);
@@ -203,7 +184,7 @@ static void test_nobody(void **state) {
     assert_string_equal(array_shape_text(support_array(&f, "pose")), "[0,72]");
     array_file_free(&f);
     json_t *root = result_json(&crowd, NULL, NULL);
-    assert_int_equal(json_array_size(json_object_get(root, "people")), 0);
+    assert_int_equal(json_array_size(support_get(root, "people")), 0);
     json_decref(root);
     crowd_free(&crowd);
 }
@@ -212,11 +193,11 @@ static void test_nobody(void **state) {
 
 static void test_prepare(void **state) {
     (void)state;
-    const char *file = in_folder("a-file"), *nested = in_folder("deep/er/still");
+    const char *file = support_in_folder("a-file"), *nested = support_in_folder("deep/er/still");
     assert_int_equal(file_write(file, "x", 1), OK);
     assert_int_equal(output_prepare(file), ERR_USAGE);
     assert_non_null(strstr(error_reason(), "a-file"));
-    assert_int_equal(output_prepare(in_folder("a-file/below")), ERR_USAGE);
+    assert_int_equal(output_prepare(support_in_folder("a-file/below")), ERR_USAGE);
     assert_int_equal(output_prepare("/proc/nowhere"), ERR_USAGE);
     assert_int_equal(output_prepare(nested), OK);
     assert_int_equal(output_prepare(nested), OK);
@@ -224,7 +205,7 @@ static void test_prepare(void **state) {
 }
 
 static Body *small_body(void) {
-    const char *path = in_folder("body.npz");
+    const char *path = support_in_folder("body.npz");
     SmallBody *made = smallbody_new(60, 40);
     Body *body;
     smallbody_write(made, path);
@@ -251,7 +232,7 @@ static bool has(const char *folder, const char *name) {
 
 static void test_photo_files(void **state) {
     (void)state;
-    const char *folder = in_folder("photo");
+    const char *folder = support_in_folder("photo");
     Body *body = small_body();
     Crowd crowd = madecrowd_new("x.jpg", 3, ALL_FLAGS);
     write_all(folder, &crowd, body, true);
@@ -271,7 +252,7 @@ static void test_photo_files(void **state) {
 
 static void test_early_stages(void **state) {
     (void)state;
-    const char *folder = in_folder("early");
+    const char *folder = support_in_folder("early");
     Crowd crowd = madecrowd_new("x.jpg", 2, 0);
     write_all(folder, &crowd, NULL, true);
     assert_true(has(folder, "result.json") && has(folder, "result.npz"));
@@ -288,11 +269,9 @@ static void test_early_stages(void **state) {
 /* A name that is taken by a folder: the old thing stays, nothing new lies beside it. */
 static void test_write_fails(void **state) {
     (void)state;
-    const char *folder = in_folder("taken");
-    char path[4300];
+    const char *folder = support_in_folder("taken");
     Crowd crowd = madecrowd_new("x.jpg", 1, 0);
-    snprintf(path, sizeof path, "%s/detections.json", folder);
-    assert_int_equal(file_make_folder(path), OK);
+    assert_int_equal(file_make_folder(support_in_folder("taken/detections.json")), OK);
     assert_int_not_equal(output_run(folder, &crowd, 1, 0), OK);
     assert_non_null(strstr(error_reason(), "detections.json"));
     check_no_leftovers(folder);
@@ -303,7 +282,7 @@ static void test_write_fails(void **state) {
 
 static void test_log(void **state) {
     (void)state;
-    const char *path = in_folder("log.jsonl");
+    const char *path = support_in_folder("log.jsonl");
     Steplog log;
     RefineStep step = {.group = 1,
                        .iteration = 2,
@@ -327,7 +306,7 @@ static void test_log(void **state) {
         json_t *line = json_loadb(at, (size_t)(end - at), 0, NULL);
         assert_non_null(line);
         assert_int_equal(json_integer_value(json_object_get(line, "iteration")), 2 + lines);
-        assert_true(json_number_value(json_object_get(line, "rate")) == 1e-5);
+        assert_true(support_number(line, "rate") == 1e-5);
         assert_true(json_is_null(json_object_get(line, "keypoints")));
         json_decref(line);
     }
@@ -337,7 +316,8 @@ static void test_log(void **state) {
 
 static void test_log_abandoned(void **state) {
     (void)state;
-    const char *folder = in_folder("abandoned"), *path = in_folder("abandoned/log.jsonl");
+    const char *folder = support_in_folder("abandoned"),
+               *path = support_in_folder("abandoned/log.jsonl");
     Steplog log;
     assert_int_equal(file_make_folder(folder), OK);
     assert_int_equal(steplog_begin(path, &log), OK);

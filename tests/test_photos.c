@@ -5,30 +5,20 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *in_folder(const char *name) {
-    static char paths[8][4200];
-    static int next;
-    char *path = paths[next++ & 7];
-    snprintf(path, sizeof paths[0], "%s/%s", support_folder(), name);
-    return path;
-}
-
-static void touch(const char *name) { assert_int_equal(file_write(in_folder(name), "", 0), OK); }
-
 static void test_folder(void **state) {
     (void)state;
-    assert_int_equal(file_make_folder(in_folder("f/sub.jpg")), OK);
+    assert_int_equal(file_make_folder(support_in_folder("f/sub.jpg")), OK);
     static const char *const files[] = {"f/b.PNG",     "f/a.jpg",  "f/.hidden.jpg",
                                         "f/notes.txt", "f/c.jpeg", "f/jpg"};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) touch(files[i]);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) support_write_text(files[i], "");
     Photos photos;
     char folder[4300];
-    snprintf(folder, sizeof folder, "%s//", in_folder("f"));
+    snprintf(folder, sizeof folder, "%s//", support_in_folder("f"));
     assert_int_equal(photos_list((const char *[]){folder, "z/z.jpg"}, 2, "out", &photos), OK);
     static const char *const want[] = {"a.jpg", "b.PNG", "c.jpeg", "sub.jpg", "z.jpg"};
     assert_int_equal(photos.count, 5);
     for (int i = 0; i < photos.count; i++) assert_string_equal(photos.photo[i].name, want[i]);
-    assert_string_equal(photos.photo[0].path, in_folder("f/a.jpg"));
+    assert_string_equal(photos.photo[0].path, support_in_folder("f/a.jpg"));
     assert_string_equal(photos.photo[0].folder, "out/a");
     assert_string_equal(photos.photo[4].folder, "out/z");
     photos_free(&photos);
@@ -72,8 +62,9 @@ static void test_refused(void **state) {
     assert_int_equal(photos_list((const char *[]){"x/a.jpg", "b.jpg", "y/a.jpg"}, 3, "o", &photos),
                      ERR_USAGE);
     assert_non_null(strstr(error_reason(), "x/a.jpg"));
-    assert_int_equal(file_make_folder(in_folder("empty")), OK);
-    assert_int_equal(photos_list((const char *[]){in_folder("empty")}, 1, "o", &photos), ERR_INPUT);
+    assert_int_equal(file_make_folder(support_in_folder("empty")), OK);
+    assert_int_equal(photos_list((const char *[]){support_in_folder("empty")}, 1, "o", &photos),
+                     ERR_INPUT);
     assert_non_null(strstr(error_reason(), "no photo"));
 }
 

@@ -10,16 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *get(const json_t *object, const char *key) {
-    json_t *value = json_object_get(object, key);
-    if (!value) fail_msg("no entry '%s'", key);
-    return value;
-}
-
-static double number_at(const json_t *array, size_t i) {
-    return json_number_value(json_array_get(array, i));
-}
-
 /* Heatmaps in the engine's order [h,w,joints]. */
 typedef struct {
     int h, w, joints;
@@ -70,13 +60,13 @@ static Heat case_heat(const ArrayFile *arrays, const char *name, uint64_t seed) 
 static CropBox case_box(const json_t *item) {
     const json_t *box = json_object_get(item, "bbox");
     if (box)
-        return (CropBox){(number_at(box, 0) + number_at(box, 2)) / 2,
-                         (number_at(box, 1) + number_at(box, 3)) / 2,
-                         number_at(box, 2) - number_at(box, 0),
-                         number_at(box, 3) - number_at(box, 1)};
-    const json_t *center = get(item, "center"), *scale = get(item, "scale");
-    return (CropBox){number_at(center, 0), number_at(center, 1), 200 * number_at(scale, 0),
-                     200 * number_at(scale, 1)};
+        return (CropBox){(support_number_at(box, 0) + support_number_at(box, 2)) / 2,
+                         (support_number_at(box, 1) + support_number_at(box, 3)) / 2,
+                         support_number_at(box, 2) - support_number_at(box, 0),
+                         support_number_at(box, 3) - support_number_at(box, 1)};
+    const json_t *center = support_get(item, "center"), *scale = support_get(item, "scale");
+    return (CropBox){support_number_at(center, 0), support_number_at(center, 1),
+                     200 * support_number_at(scale, 0), 200 * support_number_at(scale, 1)};
 }
 
 /* The network's way: op and place. */
@@ -96,36 +86,30 @@ static void test_decode(void **state) {
     (void)state;
     json_t *root = support_json("fixtures/pose_decode/decode.json"), *item;
     ArrayFile arrays = support_arrays("fixtures/pose_decode/decode.npz");
-    uint64_t seed = (uint64_t)json_integer_value(get(root, "seed"));
+    uint64_t seed = (uint64_t)json_integer_value(support_get(root, "seed"));
     size_t i;
-    json_array_foreach(get(root, "cases"), i, item) {
-        Heat heat = case_heat(&arrays, json_string_value(get(item, "heatmap")), seed);
-        bool quarter = !strstr(json_string_value(get(item, "decoder")), "no_quarter_offset");
+    json_array_foreach(support_get(root, "cases"), i, item) {
+        Heat heat = case_heat(&arrays, json_string_value(support_get(item, "heatmap")), seed);
+        bool quarter =
+            !strstr(json_string_value(support_get(item, "decoder")), "no_quarter_offset");
         CropBox box = case_box(item);
         Crop crop = crop_around(&box, heat.h, heat.w);
         float(*got)[3] = malloc((size_t)heat.joints * sizeof *got);
         assert_non_null(got);
         decode(&heat, &crop, (HeatpeakAttr){.quarter = quarter}, got);
-        assert_int_equal(json_array_size(get(item, "keypoints")), heat.joints);
+        assert_int_equal(json_array_size(support_get(item, "keypoints")), heat.joints);
         for (int j = 0; j < heat.joints; j++) {
-            const json_t *want = json_array_get(get(item, "keypoints"), (size_t)j);
-            double x = got[j][0], y = got[j][1], score = got[j][2];
-            double want_x = number_at(want, 0), want_y = number_at(want, 1);
-            double want_score = number_at(get(item, "score"), (size_t)j);
-            support_close64("x", &x, &want_x, 1, 2e-3);
-            support_close64("y", &y, &want_y, 1, 2e-3);
-            support_close64("score", &score, &want_score, 1, 1e-6);
+            const json_t *want = json_array_get(support_get(item, "keypoints"), (size_t)j);
+            double score = support_number_at(support_get(item, "score"), (size_t)j);
+            support_near("x", got[j][0], support_number_at(want, 0), 2e-3);
+            support_near("y", got[j][1], support_number_at(want, 1), 2e-3);
+            support_near("score", got[j][2], score, 1e-6);
         }
         free(got);
         free(heat.values);
     }
     array_file_free(&arrays);
     json_decref(root);
-}
-
-static void close_to(const char *what, float got, double want, double tolerance) {
-    double number = (double)got;
-    support_close64(what, &number, &want, 1, tolerance);
 }
 
 /* The place of a Gaussian is found between the pixels, however wide the one that is fitted; a pixel
@@ -143,12 +127,12 @@ static void test_decode_fit(void **state) {
     for (float deviation = 1.5f; deviation <= 3; deviation += 0.5f) {
         decode(&heat, &crop, (HeatpeakAttr){.deviation = deviation}, got);
         for (int j = 0; j < JOINTS; j++)
-            for (int k = 0; k < 2; k++) close_to("place", got[j][k], place[j][k], 0.03);
+            for (int k = 0; k < 2; k++) support_near("place", got[j][k], place[j][k], 0.03);
     }
     heat.values[(20 * W + 11) * JOINTS] = 1.2f;
     decode(&heat, &crop, (HeatpeakAttr){.deviation = 2}, got);
-    close_to("x beside noise", got[0][0], place[0][0], 0.15);
-    close_to("y beside noise", got[0][1], place[0][1], 0.15);
+    support_near("x beside noise", got[0][0], place[0][0], 0.15);
+    support_near("y beside noise", got[0][1], place[0][1], 0.15);
     free(heat.values);
 }
 

@@ -18,18 +18,10 @@ static const float NOWHERE[3];
 static Body *body;
 static ArrayFile file;
 
-static const char *scratch(const char *name) {
-    static char path[4][4200];
-    static int next;
-    char *p = path[next++ & 3];
-    snprintf(p, sizeof path[0], "%s/%s", support_folder(), name);
-    return p;
-}
-
 static int make_body(void **state) {
     (void)state;
     ProceduralSize size;
-    const char *path = scratch("body.npz");
+    const char *path = support_in_folder("body.npz");
     if (procedural_write(path, 0, &size) || body_load(path, NULL, &body) || file_load(path, &file))
         fail_msg("%s", error_reason());
     printf("body: %d vertices, %d triangles\n", size.vertices, size.faces);
@@ -433,7 +425,7 @@ static void halpe_joints_lie_on_the_body(void **state) {
 static void bytes_are_the_same(void **state) {
     (void)state;
     Bytes one, two;
-    const char *first = scratch("first.npz"), *second = scratch("second.npz");
+    const char *first = support_in_folder("first.npz"), *second = support_in_folder("second.npz");
     int threads = parallel_threads();
     parallel_set_threads(3);
     assert_int_equal(procedural_write(first, 2500, NULL), OK);
@@ -450,9 +442,10 @@ static void bytes_are_the_same(void **state) {
 
 static void impossible_wishes_are_refused(void **state) {
     (void)state;
-    assert_int_equal(procedural_write(scratch("few.npz"), 100, NULL), ERR_USAGE);
-    assert_int_equal(procedural_write(scratch("many.npz"), 1 << 20, NULL), ERR_USAGE);
-    assert_int_equal(procedural_write(scratch("no/such/folder.npz"), 2000, NULL), ERR_INPUT);
+    assert_int_equal(procedural_write(support_in_folder("few.npz"), 100, NULL), ERR_USAGE);
+    assert_int_equal(procedural_write(support_in_folder("many.npz"), 1 << 20, NULL), ERR_USAGE);
+    assert_int_equal(procedural_write(support_in_folder("no/such/folder.npz"), 2000, NULL),
+                     ERR_INPUT);
 }
 
 int main(void) {

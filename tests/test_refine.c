@@ -134,36 +134,29 @@ static IterateTerms step_of(Iterator *it, double rate, double decay, int step) {
     return terms;
 }
 
-static double number(const json_t *object, const char *key) {
-    const json_t *value = json_object_get(object, key);
-    if (!json_is_number(value)) fail_msg("no number '%s'", key);
-    return json_number_value(value);
-}
-
 /* One pass: rate and decay exactly, loss terms relative to the total. */
 static void check_pass(const json_t *pass, ScheduleValue v, const IterateTerms *t,
                        double tolerance) {
-    double rate = number(pass, "lr"), decay = number(pass, "weight_decay");
-    support_close64("rate", &v.rate, &rate, 1, 1e-12 * rate);
-    support_close64("decay", &v.decay, &decay, 1, 1e-12);
-    const double want[] = {number(pass, "total"), number(pass, "plane_loss"),
-                           number(pass, "keyp_Loss"), number(pass, "shape_Loss"),
-                           number(pass, "pose_Loss")};
+    double rate = support_number(pass, "lr"), decay = support_number(pass, "weight_decay");
+    support_near("rate", v.rate, rate, 1e-12 * rate);
+    support_near("decay", v.decay, decay, 1e-12);
+    const double want[] = {support_number(pass, "total"), support_number(pass, "plane_loss"),
+                           support_number(pass, "keyp_Loss"), support_number(pass, "shape_Loss"),
+                           support_number(pass, "pose_Loss")};
     const double got[] = {t->total, t->crowd, t->keypoints, t->betas, t->pose};
     static const char *const name[] = {"total", "crowd", "keypoints", "betas", "pose"};
     for (int i = 0; i < 5; i++)
-        support_close64(name[i], &got[i], &want[i], 1, tolerance * support_slack() * want[0]);
+        support_near(name[i], got[i], want[i], tolerance * support_slack() * want[0]);
 }
 
 static void check_trans(const json_t *pass, const Iterator *it, double tolerance) {
     IterateBodies b;
     assert_int_equal(iterate_bodies(it, &b), OK);
-    const json_t *rows = json_object_get(pass, "trans");
+    const json_t *rows = support_get(pass, "trans");
     for (size_t i = 0; i < json_array_size(rows); i++)
         for (size_t k = 0; k < 3; k++) {
-            double got = b.trans[3 * i + k];
-            double want = json_real_value(json_array_get(json_array_get(rows, i), k));
-            support_close64("translation", &got, &want, 1, tolerance * support_slack());
+            double want = support_number_at(json_array_get(rows, i), k);
+            support_near("translation", b.trans[3 * i + k], want, tolerance * support_slack());
         }
     iterate_bodies_free(&b);
 }
@@ -196,9 +189,9 @@ static double loosened(double tolerance) { return fmin(tolerance * support_slack
 static void check_changes(const json_t *run, const World *w, const World *start) {
     const char *group;
     json_t *want;
-    json_object_foreach(json_object_get(run, "parameter_change_l2"), group, want) {
-        double got = change_of(w->params, start->params, group), value = json_real_value(want);
-        support_close64(group, &got, &value, 1, loosened(0.01) * value);
+    json_object_foreach(support_get(run, "parameter_change_l2"), group, want) {
+        double got = change_of(w->params, start->params, group), value = json_number_value(want);
+        support_near(group, got, value, loosened(0.01) * value);
     }
 }
 
@@ -224,7 +217,8 @@ typedef struct {
 static void check_run(World *w, const World *start, const json_t *root, const Run *run) {
     const json_t *rows = json_object_get(root, run->name);
     const json_t *passes = json_object_get(rows, "iterations");
-    Schedule s = {SCHEDULE_RESTARTS, run->rate, 1e-7, 0.01, (int)number(root, "restart_period")};
+    Schedule s = {SCHEDULE_RESTARTS, run->rate, 1e-7, 0.01,
+                  (int)support_number(root, "restart_period")};
     params_reset(w->params);
     Iterator *it = iterator_of(w, &w->people, 0);
     assert_true(json_array_size(passes) > 0);
@@ -232,7 +226,7 @@ static void check_run(World *w, const World *start, const json_t *root, const Ru
         const json_t *pass = json_array_get(passes, t);
         ScheduleValue v = schedule_at(&s, (int)t);
         IterateTerms terms = step_of(it, v.rate, v.decay, (int)t + 1);
-        double want = number(pass, "total");
+        double want = support_number(pass, "total");
         print_message("%s pass %zu: total %.9g, off by %.2g relative\n", run->name, t, terms.total,
                       fabs(terms.total - want) / want);
         check_pass(pass, v, &terms, run->loss);
@@ -251,7 +245,8 @@ static void trajectory_matches_reference(void **state) {
                                {"lr1e-5_f64", 1e-5, 1e-3, 2e-3},
                                {"lr1e-4_f64", 1e-4, 5e-3, 1}};
     json_t *root = support_json("fixtures_body/refine/refine_trajectory.json");
-    World w = world_new(number(root, "conv_gain")), start = world_new(number(root, "conv_gain"));
+    World w = world_new(support_number(root, "conv_gain")),
+          start = world_new(support_number(root, "conv_gain"));
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) check_run(&w, &start, root, &runs[i]);
     world_free(&start);
     world_free(&w);
@@ -263,9 +258,9 @@ static void groups_carry_on(void **state) {
     (void)state;
     json_t *root = support_json("fixtures_body/refine/refine_groups.json");
     const json_t *passes = json_object_get(json_object_get(root, "f64"), "passes");
-    int each = (int)number(root, "passes_per_group"), step = 0;
-    double rate = number(root, "initial_lr"), decay = 0.01;
-    World w = world_new(number(root, "conv_gain"));
+    int each = (int)support_number(root, "passes_per_group"), step = 0;
+    double rate = support_number(root, "initial_lr"), decay = 0.01;
+    World w = world_new(support_number(root, "conv_gain"));
     for (size_t g = 0; g < 2; g++) {
         const json_t *range = json_array_get(json_object_get(root, "groups"), g);
         People people = some_people(&w.people, (int)json_integer_value(json_array_get(range, 0)),
@@ -306,7 +301,7 @@ static void two_passes_are_exact(void **state) {
     }
     double norm = 0;
     for (size_t k = 0; k < n; k++) norm = fmax(norm, fabs(gradient[0][k]));
-    support_close64("loss after a step", &total[1], &total[0], 1, loosened(3e-5) * total[0]);
+    support_near("loss after a step", total[1], total[0], loosened(3e-5) * total[0]);
     support_close64("gradient", gradient[1], gradient[0], n, loosened(2e-3) * norm);
     free(gradient[0]);
     free(gradient[1]);

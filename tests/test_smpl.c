@@ -10,7 +10,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const char EXPECTED[] = "fixtures_body/smpl/smpl_expected.npz";
 static const char REGRESSOR[] = "fixtures_body/smpl/J_regressor_halpe.npy";
@@ -259,11 +258,10 @@ static void host_is_the_reference(void **state) {
 enum { VERTICES = 100, ROWS = 5, PEOPLE = 3 };
 
 static Body *small_body(bool posedirs) {
-    char path[4200];
+    const char *path = support_in_folder("small.npz");
     Body *body;
     SmallBody *s = smallbody_new(VERTICES, 10);
     if (!posedirs) smallbody_remove(s, "posedirs");
-    snprintf(path, sizeof path, "%s/small.npz", support_folder());
     smallbody_write(s, path);
     smallbody_free(s);
     if (body_load(path, NULL, &body)) fail_msg("%s", error_reason());

@@ -15,25 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 static Body *body;
 static Poser *poser;
 static Synth *synth;
 
-static const char *scratch(const char *name) {
-    static char path[8][4200];
-    static int next;
-    char *p = path[next++ & 7];
-    snprintf(p, sizeof path[0], "%s/%s", support_folder(), name);
-    return p;
-}
-
 static const SceneWish WISH = {.width = 480, .height = 320, .people = {12, 30}, .tall = {20, 250}};
 
 static int open_world(void **state) {
     (void)state;
-    const char *path = scratch("body.npz");
+    const char *path = support_in_folder("body.npz");
     if (procedural_write(path, 0, NULL) || body_load(path, NULL, &body) ||
         synth_open(&(SynthChoice){WISH, 5, path}, &synth))
         fail_msg("%s", error_reason());
@@ -295,15 +286,13 @@ static void check_npz(const char *folder, int people) {
 
 static void test_files(void **state) {
     (void)state;
-    const char *folder = scratch("world");
+    const char *folder = support_in_folder("world");
     int people = 0;
     char path[4400];
-    json_t *truth;
     if (write_world(folder, NULL)) fail_msg("%s", crowdrec_error());
     for (int i = 0; i < 3; i++) {
         char name[32];
         Image image;
-        truth = NULL;
         snprintf(name, sizeof name, "scene_%06d.png", i);
         snprintf(path, sizeof path, "%s/images/%s", folder, name);
         if (image_read(path, &image)) fail_msg("%s", error_reason());
@@ -312,8 +301,7 @@ static void test_files(void **state) {
         check_json(folder, name, &people);
     }
     check_npz(folder, people);
-    snprintf(path, sizeof path, "%s/truth.json", folder);
-    if (jsonfile_read(path, &truth)) fail_msg("%s", error_reason());
+    json_t *truth = support_read_json(support_in_folder("world/truth.json"));
     const json_t *first = json_object_get(truth, "scene_000000.png");
     const json_t *person = json_array_get(json_object_get(first, "person_list"), 0);
     double trans[3], pose[72];
@@ -347,8 +335,9 @@ static void test_jpeg(void **state) {
     (void)state;
     if (!jpeg_writes()) skip();
     Image image;
-    if (write_world(scratch("jpeg"), "jpg")) fail_msg("%s", crowdrec_error());
-    if (image_read(scratch("jpeg/images/scene_000002.jpg"), &image)) fail_msg("%s", error_reason());
+    if (write_world(support_in_folder("jpeg"), "jpg")) fail_msg("%s", crowdrec_error());
+    if (image_read(support_in_folder("jpeg/images/scene_000002.jpg"), &image))
+        fail_msg("%s", error_reason());
     assert_int_equal(image.height, 200);
     image_free(&image);
 }
@@ -367,9 +356,10 @@ static void test_refused(void **state) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(scene_check(&bad[i]), ERR_USAGE);
     Synth *none;
-    assert_int_equal(synth_open(&(SynthChoice){WISH, 1, scratch("absent.npz")}, &none), ERR_MODEL);
+    assert_int_equal(synth_open(&(SynthChoice){WISH, 1, support_in_folder("absent.npz")}, &none),
+                     ERR_MODEL);
     assert_int_equal(crowdrec_synth(&(CrowdrecSynth){.scenes = 1}, NULL), CROWDREC_BAD_USAGE);
-    assert_int_equal(write_world(scratch("world"), "gif"), CROWDREC_BAD_USAGE);
+    assert_int_equal(write_world(support_in_folder("world"), "gif"), CROWDREC_BAD_USAGE);
 }
 
 /* Stopped before the first photo, a world that is there keeps its truth. */
@@ -377,13 +367,16 @@ static void test_interrupted(void **state) {
     (void)state;
     volatile int stop = 0;
     Bytes before, after;
-    CrowdrecSynth o = {
-        .output = scratch("stopped"), .scenes = 1, .width = 64, .height = 64, .interrupted = &stop};
+    CrowdrecSynth o = {.output = support_in_folder("stopped"),
+                       .scenes = 1,
+                       .width = 64,
+                       .height = 64,
+                       .interrupted = &stop};
     assert_int_equal(crowdrec_synth(&o, NULL), CROWDREC_OK);
-    assert_int_equal(file_read(scratch("stopped/truth.json"), 1 << 24, &before), OK);
+    assert_int_equal(file_read(support_in_folder("stopped/truth.json"), 1 << 24, &before), OK);
     stop = 1, o.seed = 5;
     assert_int_equal(crowdrec_synth(&o, NULL), CROWDREC_INTERRUPTED);
-    assert_int_equal(file_read(scratch("stopped/truth.json"), 1 << 24, &after), OK);
+    assert_int_equal(file_read(support_in_folder("stopped/truth.json"), 1 << 24, &after), OK);
     assert_int_equal(after.size, before.size);
     assert_memory_equal(after.data, before.data, before.size);
     file_release(&before);

@@ -13,14 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *in_folder(const char *name) {
-    static char paths[8][4200];
-    static int next;
-    char *path = paths[next++ & 7];
-    snprintf(path, sizeof paths[0], "%s/%s", support_folder(), name);
-    return path;
-}
-
 /* ---- colours ---- */
 
 static void check_move(HsvShift shift, float b, float g, float r, const float want[3]) {
@@ -65,7 +57,7 @@ static void paint_photo(const Made *m, const char *path) {
 
 /* Writes photos and annotations into the folder of that name; returns it. */
 static const char *write_set(const char *name, const Made *made, int count) {
-    const char *folder = in_folder(name);
+    const char *folder = support_in_folder(name);
     json_t *images = json_array(), *people = json_array();
     char path[4300], file[32];
     assert_int_equal(file_make_folder(folder), OK);
@@ -238,7 +230,7 @@ static int write_seen(const char *weights, const char *photo, const int extra[4]
                                             extra[1], extra[2], extra[3]));
     json_t *root = json_pack("{s:[{s:i, s:s}], s:o}", "images", "id", 1, "file_name",
                              strrchr(photo, '/') + 1, "annotations", people);
-    assert_int_equal(jsonfile_write(in_folder("seen.json"), JSONFILE_FLOAT, root), OK);
+    assert_int_equal(jsonfile_write(support_in_folder("seen.json"), JSONFILE_FLOAT, root), OK);
     detect_close(d);
     crowd_free(&crowd);
     image_free(&image);
@@ -254,7 +246,7 @@ static void test_score(void **state) {
     assert_true(needed > 0);
     char folder[4200];
     snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(photo, '/') - photo), photo);
-    DatasetChoice choice = {.path = in_folder("seen.json"), .photos = folder};
+    DatasetChoice choice = {.path = support_in_folder("seen.json"), .photos = folder};
     Dataset *set;
     NetSpec spec;
     Params *params;

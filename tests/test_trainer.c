@@ -22,21 +22,18 @@ static void must(Status status) {
     if (status != OK) fail_msg("%s", error_reason());
 }
 
-/* A folder below the program's own; the text lives until sixteen further calls. */
+/* A folder below the program's own. */
 static const char *folder_of(const char *name) {
-    static char text[16][512];
-    static int calls;
-    char *folder = text[calls++ % 16];
-    snprintf(folder, sizeof *text, "%s/%s", support_folder(), name);
+    const char *folder = support_in_folder(name);
     must(file_make_folder(folder));
     return folder;
 }
 
 /* One set for all tests. */
 static const char *the_set(void) {
-    static char folder[256];
-    if (!*folder) {
-        snprintf(folder, sizeof folder, "%s", folder_of("set"));
+    static const char *folder;
+    if (!folder) {
+        folder = folder_of("set");
         madeset_write(folder, PEOPLE);
     }
     return folder;
@@ -49,12 +46,11 @@ static char *join(const char *folder, const char *name, char path[512]) {
 
 /* Without augmentation, average and warm-up. */
 static TrainOptions options_of(CrowdrecTrainTask task, const char *output) {
-    static char body[512];
     return (TrainOptions){.task = task,
                           .output = output,
                           .data = {the_set()},
                           .sets = 1,
-                          .body = join(the_set(), "body.npz", body),
+                          .body = support_in_folder("set/body.npz"),
                           .input_size = {64, 64},
                           .batch = PEOPLE,
                           .validate = 1000,
@@ -78,8 +74,7 @@ static int read_losses(const char *folder, double *loss, int most) {
     while (fgets(line, sizeof line, f)) {
         json_t *row = json_loads(line, 0, NULL);
         assert_non_null(row);
-        if (json_object_get(row, "loss") && n < most)
-            loss[n++] = json_number_value(json_object_get(row, "loss"));
+        if (json_object_get(row, "loss") && n < most) loss[n++] = support_number(row, "loss");
         json_decref(row);
     }
     fclose(f);
@@ -351,9 +346,9 @@ static void accumulating_equals_a_larger_batch(void **state) {
         must(trainer_step(once, 0.1, 0));
         for (int pass = 0; pass < 3; pass++) must(toy_pass(parts, 6 * step + 2 * pass, 2));
         must(trainer_step(parts, 0.1, 0));
-        support_close64("norm", &parts->norm, &once->norm, 1, 1e-4 * once->norm);
-        support_close64("loss", &parts->loss, &once->loss, 1, 1e-5 * once->loss);
-        support_close64("term", parts->term, once->term, 1, 1e-5 * once->loss);
+        support_near("norm", parts->norm, once->norm, 1e-4 * once->norm);
+        support_near("loss", parts->loss, once->loss, 1e-5 * once->loss);
+        support_near("term", parts->term[0], once->term[0], 1e-5 * once->loss);
     }
     size_t n;
     double *a = weights_of(once->params, &n), *b = weights_of(parts->params, &n);
@@ -385,13 +380,13 @@ static double change(float clip, double *norm) {
 static void long_gradients_are_shortened(void **state) {
     (void)state;
     double norm, same, free_step = change(INFINITY, &norm);
-    support_close64("unclipped", &free_step, &norm, 1, 1e-4 * norm);
+    support_near("unclipped", free_step, norm, 1e-4 * norm);
     float limit = (float)(0.25 * norm);
     double clipped = change(limit, &same), quarter = 0.25 * norm;
-    support_close64("norm before clipping", &same, &norm, 1, 1e-6 * norm);
-    support_close64("clipped", &clipped, &quarter, 1, 1e-4 * norm);
+    support_near("norm before clipping", same, norm, 1e-6 * norm);
+    support_near("clipped", clipped, quarter, 1e-4 * norm);
     double within = change((float)(2 * norm), &same);
-    support_close64("short enough", &within, &norm, 1, 1e-4 * norm);
+    support_near("short enough", within, norm, 1e-4 * norm);
 }
 
 /* One pass a step and two: they learn in different plans. */
