@@ -320,14 +320,14 @@ static void test_comma(void **state) {
     assert_int_equal(crowdrec_synth(&(CrowdrecSynth){.scenes = 1}, NULL), CROWDREC_BAD_USAGE);
     assert_string_not_equal(crowdrec_error(), "");
     while (*comma && !setlocale(LC_NUMERIC, *comma)) comma++;
-    assert_int_equal(write_world(scratch("comma"), NULL), CROWDREC_OK);
+    assert_int_equal(write_world(support_in_folder("comma"), NULL), CROWDREC_OK);
     assert_string_equal(crowdrec_error(), "");
     char text[8];
     snprintf(text, sizeof text, "%.1f", 0.5);
     setlocale(LC_NUMERIC, "C");
     assert_string_equal(text, *comma ? "0,5" : "0.5");
     int people = 0;
-    check_json(scratch("comma"), "scene_000000.png", &people);
+    check_json(support_in_folder("comma"), "scene_000000.png", &people);
     if (!*comma) skip();
 }
 
