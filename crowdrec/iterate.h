@@ -37,9 +37,6 @@ typedef struct {
     float *each_keypoints, *each_betas, *each_pose; /* [n] */
 } IterateBodies;
 
-/* The people must outlive the iterator.  micro: people per pass, 0: as many as fit into max_mem
- * bytes (0: three quarters of what is free); fewer, where memory turns out to be short.  ERR_MEMORY
- * when not even one fits. */
 typedef struct {
     const NetSpec *net;
     Params *params;
@@ -51,6 +48,9 @@ typedef struct {
     Profile *profile; /* what the iterations cost is added to it; NULL: not timed */
 } IterateOptions;
 
+/* The people must outlive the iterator.  micro: people per pass, 0: as many as fit into max_mem
+ * bytes (0: three quarters of what is free); fewer, where memory turns out to be short.  ERR_MEMORY
+ * when not even one fits. */
 Status iterate_new(const IterateOptions *options, Iterator **out);
 void iterate_free(Iterator *it); /* NULL is allowed */
 

@@ -27,6 +27,7 @@ typedef struct Predictor Predictor;
 Status predict_new(const NetSpec *net, Params *params, int batch, Predictor **out);
 void predict_free(Predictor *p); /* NULL is allowed */
 
+/* A row for each of the people, in their order; free with predict_result_free.  ERR_MEMORY. */
 Status predict_run(Predictor *p, const People *people, Prediction *out);
 void predict_result_free(Prediction *out);
 

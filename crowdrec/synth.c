@@ -6,13 +6,11 @@
 #include "crowdrec/paint.h"
 #include "crowdrec/truth.h"
 #include "smpl/procedural.h"
-#include "tensor/file.h"
 #include "tensor/log.h"
 #include "tensor/parallel.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct Synth {
     SceneWish wish;

@@ -41,10 +41,13 @@ typedef struct {
     Scene scene;
 } SynthPhoto;
 
+/* The world's photo of that number, from 0: the same whatever the threads.  ERR_MEMORY. */
 Status synth_photo(const Synth *synth, int number, SynthPhoto *out);
 void synth_photo_free(SynthPhoto *photo);
 
-/* `crowdrec synth`: writes a folder as docs/formats.md describes it. */
+/* `crowdrec synth`: writes a folder as docs/formats.md describes it.  ERR_USAGE for options that
+ * cannot be or a folder that cannot be written, ERR_INPUT for a file in it, ERR_MEMORY,
+ * ERR_INTERRUPTED with what was reached written. */
 Status synth_run(const CrowdrecSynth *options, FILE *report);
 
 #endif

@@ -52,6 +52,23 @@ static __device__ REAL slope_of(const Conv &g, REAL value) {
     return value > 0 ? 1 : g.act == ACT_LEAKY ? g.slope : 0;
 }
 
+/* Each lane's sum over the block's lines; line 0 has it in the end. */
+template <int N>
+static __device__ void add_lines(REAL *shared, unsigned lines, unsigned lanes, Pack<N> *sum) {
+    unsigned line = threadIdx.x / lanes;
+    REAL *own = shared + threadIdx.x;
+    for (int l = 0; l < N; l++) own[l * SLOPE_THREADS] = sum->v[l];
+    __syncthreads();
+    for (unsigned left = lines; left > 1;) {
+        unsigned half = (left + 1) / 2;
+        for (int l = 0; l < N && line < left - half; l++)
+            own[l * SLOPE_THREADS] += own[l * SLOPE_THREADS + half * lanes];
+        left = half;
+        __syncthreads();
+    }
+    for (int l = 0; l < N; l++) sum->v[l] = own[l * SLOPE_THREADS];
+}
+
 /* A block has `lanes` packs of channels side by side, and as many lines of pixels as it has threads
  * for; block y takes every gridDim.y-th line. */
 template <int N>
@@ -74,21 +91,9 @@ static __global__ void slopes(Slopes s, size_t pixels, unsigned packs, unsigned 
         for (int l = 0; l < N; l++) sum.v[l] += d.v[l];
     }
     if (!s.sums) return;
-    for (int l = 0; l < N; l++) shared[l * SLOPE_THREADS + threadIdx.x] = sum.v[l];
-    __syncthreads();
-    for (unsigned left = lines; left > 1;) {
-        unsigned half = (left + 1) / 2;
-        for (int l = 0; l < N && line < left - half; l++) {
-            REAL *own = shared + l * SLOPE_THREADS + threadIdx.x;
-            *own += own[half * lanes];
-        }
-        left = half;
-        __syncthreads();
-    }
-    if (works && !line)
-        for (int l = 0; l < N; l++)
-            s.sums[((size_t)blockIdx.y * packs + pack) * N + l] =
-                shared[l * SLOPE_THREADS + threadIdx.x];
+    add_lines<N>(shared, lines, lanes, &sum);
+    for (int l = 0; works && !line && l < N; l++)
+        s.sums[((size_t)blockIdx.y * packs + pack) * N + l] = sum.v[l];
 }
 
 /* A channel's shares, summed by LINES threads. */

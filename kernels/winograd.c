@@ -11,7 +11,6 @@
 
 #include "kernels/gemm.h"
 #include "kernels/winotile.h"
-#include "tensor/error.h"
 #include "tensor/parallel.h"
 
 #include <string.h>

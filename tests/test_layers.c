@@ -91,6 +91,7 @@ static double relative(const double *got, const double *want, size_t n) {
         error += (got[i] - want[i]) * (got[i] - want[i]);
         size += want[i] * want[i];
     }
+    if (!(error >= 0)) fail_msg("%g among the numbers", error);
     return sqrt(error / size);
 }
 

@@ -267,6 +267,7 @@ static void regressor_meets_joints(void **state) {
                 double at = 0;
                 for (int v = 0; v < body->vertices; v++)
                     if (row[v] != 0) at += (double)row[v] * coordinate(v, k, betas);
+                assert_true(isfinite(at));
                 worst = fmax(worst, fabs(at - figure.joint[j][k]));
             }
     }
@@ -327,7 +328,9 @@ static void shapes_follow_the_figure(void **state) {
                 p[k] = coordinate(v, k, betas);
                 vertex[3 * v + k] = (float)p[k];
             }
-            worst = fmax(worst, fabs(solid_distance(solid, p)));
+            double off = solid_distance(solid, p);
+            assert_true(isfinite(off));
+            worst = fmax(worst, fabs(off));
         }
         double volume = 0;
         for (int f = 0; f < body->faces; f++)
