@@ -1,4 +1,5 @@
 /* Dataset: what is read of each kind of file, what is refused, and the cache of decoded photos. */
+#include "crowdrec/crop.h"
 #include "crowdrec/dataset.h"
 #include "crowdrec/image.h"
 #include "crowdrec/photocache.h"
@@ -133,8 +134,8 @@ static void test_single_person_sets(void **state) {
         while (k < (size_t)d->people && (float)array_get(center, 2 * k) != p->center[0]) k++;
         if (k == (size_t)d->people || !ends_with(photo, file_text(&f, "imgname", k))) continue;
         found++;
-        float side = 200 * (float)array_get(scale, k);
-        assert_true(fabsf(p->box[2] - p->box[0] - side) <= 1e-3f);
+        float height = 200 * (float)array_get(scale, k) / 1.1f;
+        assert_true(fabsf(p->box[3] - p->box[1] - height) <= 1e-3f);
         assert_true(p->has & DATASET_SMPL && p->has & DATASET_TRANS);
         assert_true(p->trans[2] == (float)array_get(trans, 3 * k + 2));
         assert_true(d->photo[p->photo].focal == (float)array_get(focal, k));
@@ -219,6 +220,28 @@ static void test_synth(void **state) {
     assert_int_equal(dataset_photo(d, 0, &photo), OK);
     assert_true(photo.rgb[0] == 10 && d->photo[0].width == 8 && d->photo[0].focal == 91);
     dataset_release(d, 0);
+    dataset_close(d);
+}
+
+/* The box then is the one whose crop has the centre and the scale. */
+static void test_crop_without_box(void **state) {
+    (void)state;
+    char imgname[2][16] = {"images/b.png", "images/a.png"};
+    float center[2][2] = {{300, 200}, {50.5f, 70}}, scale[2] = {1.5f, 0.4f};
+    Array arrays[] = {{"imgname", U8, 2, {people, 16}, imgname},
+                      array_of("center", 2, &center[0][0]),
+                      {"scale", F32, 1, {people}, scale}};
+    assert_int_equal(file_write_npz(in_folder("crops.npz"), arrays, 3), OK);
+    Dataset *d = open_set(in_folder("crops.npz"));
+    for (int i = 0; i < 2; i++) {
+        const DatasetPerson *p = &d->person[d->photo[1 - i].first];
+        float middle[2], size;
+        crop_cliff_box(p->box, middle, &size);
+        support_close("centre", middle, center[i], 2, 1e-4);
+        support_close("scale", &size, &scale[i], 1, 1e-5);
+        float shape = (p->box[2] - p->box[0]) / (p->box[3] - p->box[1]), want = 0.75f;
+        support_close("shape", &shape, &want, 1, 1e-5);
+    }
     dataset_close(d);
 }
 
@@ -376,11 +399,17 @@ static void test_cache_threads(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_coco_sample),   cmocka_unit_test(test_coco_fields),
-        cmocka_unit_test(test_coco_refused),  cmocka_unit_test(test_single_person_sets),
-        cmocka_unit_test(test_synth),         cmocka_unit_test(test_npz_refused),
-        cmocka_unit_test(test_wrong_size),    cmocka_unit_test(test_cache_drops_oldest),
-        cmocka_unit_test(test_cache_failure), cmocka_unit_test(test_cache_threads),
+        cmocka_unit_test(test_coco_sample),
+        cmocka_unit_test(test_coco_fields),
+        cmocka_unit_test(test_coco_refused),
+        cmocka_unit_test(test_single_person_sets),
+        cmocka_unit_test(test_synth),
+        cmocka_unit_test(test_crop_without_box),
+        cmocka_unit_test(test_npz_refused),
+        cmocka_unit_test(test_wrong_size),
+        cmocka_unit_test(test_cache_drops_oldest),
+        cmocka_unit_test(test_cache_failure),
+        cmocka_unit_test(test_cache_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
