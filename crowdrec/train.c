@@ -159,14 +159,15 @@ typedef struct {
     TrainLoader *loader;
     TrainLog log;
     TrainState state;
-    int total;     /* steps; 0: as many as fit into the time */
-    int every;     /* steps between validations */
-    int first;     /* steps of the runs that this one goes on from */
-    double before; /* their seconds */
-    double begun;  /* clock at the start */
-    double waited; /* seconds for data since begun */
-    double told;   /* clock of the latest line on the log */
-    const char *end;
+    int total;       /* steps; 0: as many as fit into the time */
+    int every;       /* steps between validations */
+    int first;       /* steps of the runs that this one goes on from */
+    int saved;       /* step of last.safetensors, -1: there is none */
+    double before;   /* their seconds */
+    double begun;    /* clock at the start */
+    double waited;   /* seconds for data since begun */
+    double told;     /* clock of the latest line on the log */
+    const char *end; /* why it ended, NULL: it has not */
 } Run;
 
 /* Of a file beside last.safetensors, whose path was found short enough. */
@@ -227,6 +228,7 @@ static Status start(Run *r) {
         TRY(fresh_start(r));
     r->trainer->seed = r->state.seed;
     r->first = r->state.step;
+    r->saved = r->o.resume ? r->state.step : -1;
     r->before = r->state.seconds;
     return OK;
 }
@@ -325,31 +327,50 @@ static Status write_best(Run *r, const TrainMetrics *m) {
 
 static void tell_metrics(const Run *r, const TrainMetrics *m) {
     char text[512] = "";
+    if (r->trainer->step > r->first) snprintf(text, sizeof text, ", loss %.5g", r->trainer->loss);
     for (int i = 0; i < m->count; i++) {
         size_t length = strlen(text);
         snprintf(text + length, sizeof text - length, ", %s %.4g", m->name[i], m->value[i]);
     }
-    log_info("train: step %d, loss %.5g%s", r->trainer->step, r->trainer->loss, text);
+    log_info("train: step %d%s", r->trainer->step, text);
 }
 
-/* What --resume goes on from. */
+/* What --resume goes on from.  Without a validation the latest weights are the best. */
 static Status save(Run *r) {
     char path[FILE_PATH];
+    if (!r->task->validate) TRY(write_best(r, &(TrainMetrics){.count = 0}));
     r->state.step = r->trainer->step;
     r->state.seconds = seconds_of(r);
     TRY(trainlog_curves(&r->log, path_of(r, "curves.svg", path)));
-    return trainsave_write(path_of(r, "last.safetensors", path), r->trainer, &r->state);
+    TRY(trainsave_write(path_of(r, "last.safetensors", path), r->trainer, &r->state));
+    r->saved = r->trainer->step;
+    return OK;
+}
+
+static Status validate(Run *r) {
+    TrainMetrics m = {0};
+    TRY(r->task->validate(r->task->self, r->trainer->average, &m));
+    if (m.count) trainlog_metrics(&r->log, r->trainer->step, &m);
+    tell_metrics(r, &m);
+    if (m.count && is_better(&m, r->state.best)) TRY(write_best(r, &m));
+    r->state.validated = r->trainer->step;
+    return save(r);
 }
 
 /* Saved first, so that a validation that fails costs no step. */
 static Status checkpoint(Run *r) {
-    TrainMetrics m = {0};
     TRY(save(r));
-    if (r->task->validate) TRY(r->task->validate(r->task->self, r->trainer->average, &m));
-    if (m.count) trainlog_metrics(&r->log, r->trainer->step, &m);
-    tell_metrics(r, &m);
-    if (!m.count || is_better(&m, r->state.best)) TRY(write_best(r, &m));
-    return m.count ? save(r) : OK;
+    if (r->task->validate) return validate(r);
+    tell_metrics(r, &(TrainMetrics){.count = 0});
+    return OK;
+}
+
+/* Whether a checkpoint belongs here that was not made: regularly, and where the training is done.
+ */
+static bool is_due(const Run *r) {
+    int step = r->trainer->step, made = r->task->validate ? r->state.validated : r->saved;
+    bool done = r->total ? step >= r->total : r->end != NULL;
+    return step && step != made && (done || step % r->every == 0);
 }
 
 /* ---- steps ---- */
@@ -406,24 +427,13 @@ static const char *end_of(const Run *r) {
     return NULL;
 }
 
-/* Not ended on the way: a run that goes on is validated where it would have been without the end.
- */
-static bool is_whole(const Run *r) {
-    return !strcmp(r->end, "steps") || (!strcmp(r->end, "time limit") && !r->total);
-}
-
+/* An interrupt is answered at once: what was due then is made up for by the run that goes on. */
 static Status loop(Run *r) {
     CHECK(r->trainer, "a training that was prepared has no trainer");
-    int saved = r->trainer->step;
-    while (!(r->end = end_of(r))) {
-        TRY(one_step(r));
-        if (r->trainer->step % r->every || end_of(r)) continue;
-        TRY(checkpoint(r));
-        saved = r->trainer->step;
-    }
+    while (!(r->end = end_of(r))) TRY(is_due(r) ? checkpoint(r) : one_step(r));
     log_progress_end();
-    if (r->trainer->step <= saved && saved) return OK;
-    return is_whole(r) ? checkpoint(r) : save(r);
+    if (strcmp(r->end, "interrupted") && is_due(r)) return checkpoint(r);
+    return r->trainer->step == r->saved ? OK : save(r);
 }
 
 static void report_end(const Run *r, FILE *report) {

@@ -72,6 +72,7 @@ static void add_state(const TrainState *s, ArrayFile *f) {
     add_meta(f, "train.step", arena_printf(f->arena, "%d", s->step));
     add_meta(f, "train.samples", arena_printf(f->arena, "%llu", (unsigned long long)s->samples));
     add_meta(f, "train.seed", arena_printf(f->arena, "%llu", (unsigned long long)s->seed));
+    add_meta(f, "train.validated", arena_printf(f->arena, "%d", s->validated));
     add_meta(f, "train.best", arena_printf(f->arena, "%.17g", s->best));
     add_meta(f, "train.seconds", arena_printf(f->arena, "%.17g", s->seconds));
 }
@@ -113,13 +114,15 @@ static Status read_whole(const ArrayFile *f, const char *key, double most, doubl
 }
 
 static Status read_state(const ArrayFile *f, TrainState *s) {
-    double step, samples, seed;
+    double step, samples, seed, validated = 0;
     TRY(read_whole(f, "train.step", 1 << 30, &step));
     TRY(read_whole(f, "train.samples", 0x1p53, &samples));
     TRY(read_whole(f, "train.seed", 0x1p53, &seed));
+    if (array_meta(f, "train.validated")) TRY(read_whole(f, "train.validated", step, &validated));
     TRY(read_number(f, "train.best", &s->best));
     TRY(read_number(f, "train.seconds", &s->seconds));
     s->step = (int)step, s->samples = (uint64_t)samples, s->seed = (uint64_t)seed;
+    s->validated = (int)validated;
     if (s->seconds >= 0) return OK;
     return fail(ERR_MODEL, "metadata train.seconds is %g, expected a time", s->seconds);
 }

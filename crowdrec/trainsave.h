@@ -16,6 +16,7 @@ typedef struct {
     int step;
     uint64_t samples; /* drawn so far: where the random numbers stand */
     uint64_t seed;
+    int validated;  /* step of the latest validation, 0: none */
     double best;    /* metric of the best checkpoint, NaN: none */
     double seconds; /* trained so far */
 } TrainState;

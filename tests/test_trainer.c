@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 enum { PEOPLE = 4 };
 
@@ -488,6 +490,122 @@ static void what_is_not_finite_is_named(void **state) {
     }
 }
 
+/* ---- ends of a training ---- */
+
+/* What happens to a training on the way.  With one worker and five passes a step the fourth sample
+ * is made after the first step has begun and before it is over. */
+static struct {
+    int drawn;
+    double sleep; /* seconds, in the fourth sample */
+    bool stops;   /* in the fourth sample a signal comes */
+    volatile int stop;
+    bool fails; /* the next validation does */
+} events;
+
+static Status eventful_sample(void *self, const TrainDraw *draw, void *const *input) {
+    if (++events.drawn == 4) {
+        nanosleep(&(struct timespec){.tv_nsec = (long)(events.sleep * 1e9)}, NULL);
+        events.stop = events.stops;
+    }
+    return toy_sample(self, draw, input);
+}
+
+static Status eventful_validation(void *self, Params *params, TrainMetrics *out) {
+    (void)self, (void)params;
+    bool fails = events.fails;
+    events.fails = false;
+    if (fails) return (fail)(ERR_INPUT, "a photo that cannot be read");
+    *out = (TrainMetrics){.name = {"good"}, .value = {0.5}, .count = 1};
+    return OK;
+}
+
+static Status eventful_run(TrainOptions *o, bool validates) {
+    Toy toy = {0};
+    TrainTask task = toy_task(&toy);
+    TrainOptions filled;
+    task.sample = eventful_sample;
+    if (validates) task.validate = eventful_validation;
+    must(train_fill(o, &filled));
+    Status status = train_run(&task, &filled, NULL);
+    o->resume = 1;
+    return status;
+}
+
+static TrainOptions eventful_options(const char *folder) {
+    TrainOptions o = options_of(CROWDREC_TRAIN_POSE, folder);
+    memset(&events, 0, sizeof events);
+    o.batch = 1, o.accumulate = 5, o.workers = 1, o.steps = 1, o.interrupted = &events.stop;
+    return o;
+}
+
+static bool has_best(const char *folder) {
+    char path[512];
+    return !access(join(folder, "best.safetensors", path), F_OK);
+}
+
+/* The steps of a log's validations as digits. */
+static const char *validations_of(const char *folder) {
+    static char steps[16];
+    char path[512], line[4096];
+    FILE *f = fopen(join(folder, "log.jsonl", path), "r");
+    size_t n = 0;
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f) && n + 1 < sizeof steps) {
+        json_t *row = json_loads(line, 0, NULL);
+        if (json_object_get(row, "good"))
+            steps[n++] = (char)('0' + json_integer_value(json_object_get(row, "step")));
+        json_decref(row);
+    }
+    steps[n] = 0;
+    fclose(f);
+    return steps;
+}
+
+/* A signal in the last step, or a validation that fails, costs no validation; none is made twice.
+ */
+static void due_validations_are_made_up_for(void **state) {
+    (void)state;
+    TrainOptions o = eventful_options(folder_of("signal"));
+    events.stops = true;
+    assert_int_equal(eventful_run(&o, true), ERR_INTERRUPTED);
+    assert_string_equal(validations_of(o.output), "");
+    assert_false(has_best(o.output));
+    events.stop = 0;
+    for (int again = 0; again < 2; again++) {
+        must(eventful_run(&o, true));
+        assert_string_equal(validations_of(o.output), "1");
+        assert_true(has_best(o.output));
+    }
+    o = eventful_options(folder_of("failed"));
+    o.steps = 2, o.validate = 1, events.fails = true;
+    assert_int_equal(eventful_run(&o, true), ERR_INPUT);
+    must(eventful_run(&o, true));
+    assert_string_equal(validations_of(o.output), "12");
+}
+
+static void time_limit_within_steps_costs_no_validation(void **state) {
+    (void)state;
+    TrainOptions o = eventful_options(folder_of("limit"));
+    o.steps = 3, o.validate = 1, o.time_limit = 0.5, events.sleep = 0.6;
+    must(eventful_run(&o, true));
+    assert_string_equal(validations_of(o.output), "1");
+    o.time_limit = 0;
+    must(eventful_run(&o, true));
+    assert_string_equal(validations_of(o.output), "123");
+}
+
+/* Wherever the training ended. */
+static void without_validation_the_latest_is_best(void **state) {
+    (void)state;
+    for (int signal = 0; signal < 2; signal++) {
+        TrainOptions o = eventful_options(folder_of(signal ? "latest signal" : "latest limit"));
+        o.steps = 3, events.stops = signal;
+        if (!signal) o.time_limit = 0.5, events.sleep = 0.6;
+        assert_int_equal(eventful_run(&o, false), signal ? ERR_INTERRUPTED : OK);
+        assert_true(has_best(o.output));
+    }
+}
+
 /* ---- the loader ---- */
 
 static uint64_t sum_of_batches(int workers, int batch, int batches, uint64_t first, int overfit) {
@@ -719,6 +837,9 @@ int main(void) {
         cmocka_unit_test(freezing_none_or_all_is_refused),
         cmocka_unit_test(average_follows_the_weights),
         cmocka_unit_test(what_is_not_finite_is_named),
+        cmocka_unit_test(due_validations_are_made_up_for),
+        cmocka_unit_test(time_limit_within_steps_costs_no_validation),
+        cmocka_unit_test(without_validation_the_latest_is_best),
         cmocka_unit_test(samples_depend_on_their_number_alone),
         cmocka_unit_test(small_networks_are_known_by_their_files),
         cmocka_unit_test(half_leaves_what_does_not_fit),
