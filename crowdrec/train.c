@@ -247,13 +247,22 @@ static Status open_trainer(Run *r) {
 
 static int samples_of_step(const Run *r) { return r->o.batch * r->o.accumulate; }
 
+static double seconds_of(const Run *r) { return r->before + seconds_now() - r->begun; }
+
+static double share_done(const Run *r) {
+    if (r->total) return (double)r->trainer->step / r->total;
+    double share = seconds_of(r) / r->o.time_limit;
+    return share < 1 ? share : 1;
+}
+
 static Status open_loader(Run *r) {
     TrainLoad load = {.batch = r->o.batch,
                       .workers = r->o.workers,
                       .overfit = r->o.overfit,
                       .seed = r->state.seed,
                       .first = r->state.samples,
-                      .samples = (double)r->total * samples_of_step(r)};
+                      .samples = (double)r->total * samples_of_step(r),
+                      .progress = share_done(r)};
     return trainload_new(r->task, &r->trainer->graph, &load, &r->loader);
 }
 
@@ -281,20 +290,12 @@ static Status prepare(Run *r) {
     r->total = r->o.steps ? r->o.steps : r->o.epochs * epoch;
     r->every = r->o.validate ? r->o.validate : epoch < LEAST_STEPS ? LEAST_STEPS : epoch;
     TRY(trainlog_open(path_of(r, "log.jsonl", path), r->state.step, &r->log));
+    r->begun = r->told = seconds_now();
     TRY(open_loader(r));
     log_info("train: %s %d x %d, %zu weights, %d samples an epoch", r->task->spec.name,
              r->task->spec.height, r->task->spec.width, params_learned(r->trainer->params),
              r->task->samples);
-    r->begun = r->told = seconds_now();
     return OK;
-}
-
-static double seconds_of(const Run *r) { return r->before + seconds_now() - r->begun; }
-
-static double share_done(const Run *r) {
-    if (r->total) return (double)r->trainer->step / r->total;
-    double share = seconds_of(r) / r->o.time_limit;
-    return share < 1 ? share : 1;
 }
 
 static double rate_of(const Run *r) {

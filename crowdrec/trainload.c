@@ -148,6 +148,7 @@ Status trainload_new(const TrainTask *task, const TrainGraph *graph, const Train
     CHECK(l, "out of memory");
     l->task = *task;
     l->o = *options;
+    l->progress = options->progress;
     l->epoch = UINT64_MAX;
     l->order = malloc((size_t)task->samples * sizeof *l->order + 1);
     CHECK(l->order, "out of memory");

@@ -19,8 +19,9 @@ typedef struct {
     int batch, workers;
     int overfit; /* not 0: the first so many samples again and again, each time the same */
     uint64_t seed;
-    uint64_t first; /* number of the first sample */
-    double samples; /* of the whole training, for TrainDraw.progress; 0: trainload_progress says */
+    uint64_t first;  /* number of the first sample */
+    double samples;  /* of the whole training, for TrainDraw.progress; 0: trainload_progress says */
+    double progress; /* what that is at the first sample */
 } TrainLoad;
 
 typedef struct TrainLoader TrainLoader;

@@ -216,7 +216,7 @@ static void time_limit_ends_with_a_checkpoint(void **state) {
     const char *folder = folder_of("time");
     char path[512];
     TrainOptions o = options_of(CROWDREC_TRAIN_POSE, folder);
-    o.time_limit = 0.01, o.validation = the_set();
+    o.time_limit = 0.1, o.validation = the_set();
     must(train(&o, NULL));
     NetSpec spec;
     Params *params;
@@ -496,14 +496,16 @@ static void what_is_not_finite_is_named(void **state) {
  * is made after the first step has begun and before it is over. */
 static struct {
     int drawn;
-    double sleep; /* seconds, in the fourth sample */
-    bool stops;   /* in the fourth sample a signal comes */
+    double progress; /* of the first sample */
+    double sleep;    /* seconds, in the fourth sample */
+    bool stops;      /* in the fourth sample a signal comes */
     volatile int stop;
     bool fails; /* the next validation does */
 } events;
 
 static Status eventful_sample(void *self, const TrainDraw *draw, void *const *input) {
-    if (++events.drawn == 4) {
+    if (++events.drawn == 1) events.progress = draw->progress;
+    if (events.drawn == 4) {
         nanosleep(&(struct timespec){.tv_nsec = (long)(events.sleep * 1e9)}, NULL);
         events.stop = events.stops;
     }
@@ -604,6 +606,18 @@ static void without_validation_the_latest_is_best(void **state) {
         assert_int_equal(eventful_run(&o, false), signal ? ERR_INTERRUPTED : OK);
         assert_true(has_best(o.output));
     }
+}
+
+/* With a time limit alone the time that is gone tells it. */
+static void samples_go_on_where_the_training_was(void **state) {
+    (void)state;
+    TrainOptions o = eventful_options(folder_of("progress"));
+    o.steps = 0, o.time_limit = 0.5, events.sleep = 0.6;
+    must(eventful_run(&o, false));
+    events.drawn = 0, events.stops = true, o.time_limit = 100;
+    assert_int_equal(eventful_run(&o, false), ERR_INTERRUPTED);
+    print_message("the first sample is drawn at %g s\n", events.progress * o.time_limit);
+    assert_true(events.progress * o.time_limit >= 0.5);
 }
 
 /* ---- the loader ---- */
@@ -840,6 +854,7 @@ int main(void) {
         cmocka_unit_test(due_validations_are_made_up_for),
         cmocka_unit_test(time_limit_within_steps_costs_no_validation),
         cmocka_unit_test(without_validation_the_latest_is_best),
+        cmocka_unit_test(samples_go_on_where_the_training_was),
         cmocka_unit_test(samples_depend_on_their_number_alone),
         cmocka_unit_test(small_networks_are_known_by_their_files),
         cmocka_unit_test(half_leaves_what_does_not_fit),
