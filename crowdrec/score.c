@@ -217,15 +217,17 @@ static void mean_people(const Match *match, int n, double *value) {
 
 static double spread(const Posed *all, const int *index, int n) {
     Crowd crowd = {0};
+    int seen = 0;
     for (int i = 0; i < n; i++) {
         const PosedPerson *f = &all->person[index[i]];
         Person *p = crowd_add(&crowd);
         for (int j = 0; j < HALPE26_COUNT; j++)
             for (int k = 0; k < 3; k++) p->joints[j][k] = (float)f->joint[j][k];
         crowd_mark_body(p);
+        seen += !(p->flags & PERSON_BEHIND_CAMERA);
     }
     crowd_ground(&crowd);
-    double value = n > 1 ? crowd.ground_spread : NAN;
+    double value = seen > 1 ? crowd.ground_spread : NAN;
     crowd_free(&crowd);
     return value;
 }

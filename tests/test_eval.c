@@ -329,6 +329,14 @@ static void behind_the_camera(void **state) {
     root = eval_groups(&found, &truth, 1);
     check(root, "bodies_matched", PEOPLE);
     check(root, "oks", 0.75);
+    assert_true(json_is_number(
+        json_object_get(json_object_get(result_of(root), "total"), "ground_spread_m")));
+    json_decref(root);
+    /* One alone before the camera has no spread. */
+    for (int i = 1; i < PEOPLE - 1; i++) found.person[i].trans[2] *= -1;
+    root = eval_groups(&found, &truth, 1);
+    check(root, "bodies_matched", PEOPLE);
+    check_undefined(root, "ground_spread_m");
     json_decref(root);
 }
 
