@@ -68,7 +68,8 @@ static json_t *people_json(const Crowd *crowd) {
 }
 
 static json_t *ground_json(const Crowd *crowd) {
-    if (!crowd_count(crowd, PERSON_HAS_BODY)) return json_null();
+    const float *n = crowd->ground_normal;
+    if (n[0] == 0 && n[1] == 0 && n[2] == 0) return json_null();
     return json_pack("{s:o, s:o, s:o}", "normal", jsonfile_floats(crowd->ground_normal, 3),
                      "offset", jsonfile_number(crowd->ground_offset), "spread",
                      jsonfile_number(crowd->ground_spread));

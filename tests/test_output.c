@@ -138,6 +138,7 @@ static void test_result_json_of_little(void **state) {
     (void)state;
     Crowd crowd = madecrowd_new("x.jpg", 1, 0);
     crowd.person[0].score = NAN;
+    crowd_ground(&crowd);
     json_t *root = result_json(&crowd, NULL, NULL);
     const json_t *person = json_array_get(json_object_get(root, "people"), 0);
     assert_true(json_is_null(json_object_get(person, "score")));
@@ -146,6 +147,23 @@ static void test_result_json_of_little(void **state) {
     assert_null(json_object_get(person, "pose"));
     assert_null(json_object_get(person, "keypoints"));
     json_decref(root);
+    crowd_free(&crowd);
+}
+
+/* Bodies behind the camera tell no ground. */
+static void test_result_json_without_ground(void **state) {
+    (void)state;
+    Crowd crowd = madecrowd_new("x.jpg", 2, ALL_FLAGS);
+    for (int behind = 0; behind < 2; behind++) {
+        for (int i = 0; i < 2 && behind; i++) {
+            crowd.person[i].joints[HALPE26_HIP][2] = -1;
+            crowd_mark_body(&crowd.person[i]);
+        }
+        crowd_ground(&crowd);
+        json_t *root = result_json(&crowd, NULL, NULL);
+        assert_int_equal(json_is_null(json_object_get(root, "ground")), behind);
+        json_decref(root);
+    }
     crowd_free(&crowd);
 }
 
@@ -335,6 +353,7 @@ int main(void) {
         cmocka_unit_test(test_name_that_is_no_utf8),
         cmocka_unit_test(test_result_json),
         cmocka_unit_test(test_result_json_of_little),
+        cmocka_unit_test(test_result_json_without_ground),
         cmocka_unit_test(test_result_npz),
         cmocka_unit_test(test_nobody),
         cmocka_unit_test(test_prepare),
