@@ -163,8 +163,7 @@ static void list_photos(DetectTask *t) {
     int count = 0;
     for (int i = 0; i < t->train.parts; i++) {
         const TrainPart *part = &t->train.part[i];
-        int photos = part->set->photos;
-        int entries = (int)ceil((double)part->entries / part->people * photos - 1e-6);
+        int photos = part->set->photos, entries = trainset_entries(part->ratio, photos);
         t->photo = realloc(t->photo, ((size_t)count + (size_t)entries + 1) * sizeof *t->photo);
         CHECK(t->photo, "no memory for %d photos", count + entries);
         int whole = entries / photos * photos;

@@ -23,6 +23,10 @@ static Status split(const char *text, char **path, double *ratio) {
     return OK;
 }
 
+int trainset_entries(double ratio, int count) {
+    return (int)fmin(fmax(ceil(ratio * count - 1e-6), 1), 1 << 30);
+}
+
 static Status open_part(const TrainOptions *o, const char *path, double ratio,
                         bool (*usable)(const DatasetPerson *), TrainPart *out) {
     DatasetChoice choice = {.path = path, .photos = o->photos, .cache_bytes = o->cache};
@@ -38,7 +42,8 @@ static Status open_part(const TrainOptions *o, const char *path, double ratio,
         int times = most > 1 && augment_reaches(p) ? most : 1;
         for (used++; times > 0; times--) out->person[out->people++] = i;
     }
-    out->entries = (int)fmin(ceil(ratio * out->people), 1 << 30);
+    out->ratio = ratio;
+    out->entries = trainset_entries(ratio, out->people);
     log_info("train: %s: %d of %d people can be used", path, used, out->set->people);
     return out->people ? OK : fail(ERR_INPUT, "%s: nobody in it can be used", path);
 }

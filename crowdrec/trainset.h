@@ -16,7 +16,8 @@
 typedef struct {
     Dataset *set;
     int *person, people; /* the usable ones */
-    int entries;         /* of an epoch */
+    double ratio;
+    int entries; /* of an epoch */
 } TrainPart;
 
 typedef struct {
@@ -28,6 +29,10 @@ typedef struct {
     Dataset *set;
     const DatasetPerson *person;
 } TrainPick;
+
+/* How many `ratio` times so many (at least one) are, rounded up; what double numbers do not hold
+ * exactly is not counted. */
+int trainset_entries(double ratio, int count);
 
 /* The sets options->data.  ERR_INPUT when one has nobody usable. */
 Status trainset_open(const TrainOptions *options, bool (*usable)(const DatasetPerson *),

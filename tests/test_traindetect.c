@@ -5,6 +5,7 @@
 #include "crowdrec/hsv.h"
 #include "crowdrec/jsonfile.h"
 #include "crowdrec/traindetect.h"
+#include "crowdrec/trainset.h"
 #include "nets/init.h"
 #include "tests/support.h"
 
@@ -312,6 +313,22 @@ static void test_epoch(void **state) {
     assert_int_equal(traindetect_open(&o, &task), ERR_USAGE);
 }
 
+/* Photos count, not people, and what is asked for is rounded once. */
+static void test_ratio(void **state) {
+    (void)state;
+    const Made made[] = {MADE[0], MADE[1], MADE[0], {.width = 200, .height = 300}};
+    char ratio[4300];
+    snprintf(ratio, sizeof ratio, "%s:0.5", write_set("ratio", made, 4));
+    TrainOptions o = {.data = {ratio}, .sets = 1, .input_size = {SIZE, SIZE}};
+    TrainTask task;
+    if (traindetect_open(&o, &task)) fail_msg("%s", error_reason());
+    assert_int_equal(task.samples, 2);
+    task.close(task.self);
+    assert_int_equal(trainset_entries(0.1, 30), 3); /* the product is above 3 */
+    assert_int_equal(trainset_entries(0.5, 5), 3);
+    assert_int_equal(trainset_entries(1e-9, 5), 1);
+}
+
 /* The same two samples again and again: the loss falls from more than 10 below 4. */
 static void test_learns(void **state) {
     (void)state;
@@ -364,7 +381,7 @@ int main(void) {
         cmocka_unit_test(test_mosaic),        cmocka_unit_test(test_imagenet_pixels),
         cmocka_unit_test(test_unlabelled),    cmocka_unit_test(test_score),
         cmocka_unit_test(test_score_refused), cmocka_unit_test(test_epoch),
-        cmocka_unit_test(test_learns),
+        cmocka_unit_test(test_ratio),         cmocka_unit_test(test_learns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
