@@ -283,6 +283,13 @@ static Status refine_groups(Refiner *r, Group *groups) {
     return OK;
 }
 
+/* Who is behind the camera would draw the others to a ground that crowd_ground finds without them.
+ */
+static bool can_be_refined(const Person *p) {
+    unsigned needed = PERSON_HAS_BODY | PERSON_HAS_KEYPOINTS;
+    return (p->flags & (needed | PERSON_BEHIND_CAMERA)) == needed;
+}
+
 Status refine_run(Regressor *regressor, const Image *photo, Crowd *crowd,
                   const RefineOptions *options, RefineReport *report) {
     Refiner r = {.regressor = regressor, .crowd = crowd, .o = *options, .report = report};
@@ -296,9 +303,8 @@ Status refine_run(Regressor *regressor, const Image *photo, Crowd *crowd,
     r.index = malloc(((size_t)crowd->count + 1) * sizeof *r.index);
     Group *groups = malloc(((size_t)crowd->count + 1) * sizeof *groups);
     CHECK(r.index && groups, "out of memory");
-    unsigned needed = PERSON_HAS_BODY | PERSON_HAS_KEYPOINTS;
     for (int i = 0; i < crowd->count; i++)
-        if ((crowd->person[i].flags & needed) == needed) r.index[r.count++] = i;
+        if (can_be_refined(&crowd->person[i])) r.index[r.count++] = i;
     Status status = cutter_new(photo, params_backend(regress_params(regressor)), 0, &r.cutter);
     if (status == OK && r.count) {
         status = refine_groups(&r, groups);

@@ -65,10 +65,10 @@ typedef struct {
 /* Iterations over all groups of that many people, if all go as the recipe plans. */
 int refine_planned(const RefineOptions *options, int people);
 
-/* Changes pose, betas, trans, joints, flags and group of every person with a body and keypoints.
- * Starts from the weights as loaded and leaves the regressor with them.  An interrupt or the time
- * limit keeps what was reached and returns OK with the reason; fewer than one usable person is OK
- * with zero iterations.
+/* Changes pose, betas, trans, joints, flags and group of every person with keypoints and a body
+ * that is not behind the camera.  Starts from the weights as loaded and leaves the regressor with
+ * them.  An interrupt or the time limit keeps what was reached and returns OK with the reason;
+ * fewer than one usable person is OK with zero iterations.
  * ERR_MEMORY names both numbers and the flag that helps. */
 Status refine_run(Regressor *r, const Image *photo, Crowd *crowd, const RefineOptions *options,
                   RefineReport *report);

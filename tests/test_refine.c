@@ -517,6 +517,41 @@ static void one_group_diverges_alone(void **state) {
     regress_close(regressor);
 }
 
+static void refine_two(Regressor *regressor, const Image *photo, Crowd *crowd,
+                       RefineReport *report) {
+    RefineOptions o = {.rate = 1e-6, .iterations = 2};
+    if (refine_run(regressor, photo, crowd, &o, report) != OK) fail_msg("%s", error_reason());
+}
+
+/* They keep what they have, and the others are refined as if they were not there. */
+static void people_behind_the_camera_are_left_alone(void **state) {
+    (void)state;
+    Regressor *regressor;
+    Image photo;
+    open_both(&regressor, &photo);
+    Crowd crowd = two_people(), alone = {0};
+    RefineReport report[2];
+    if (regress_run(regressor, &photo, &crowd) != OK) fail_msg("%s", error_reason());
+    Person *p = crowd.person;
+    for (int j = 0; j < CROWD_KEYPOINTS; j++) p->joints[j][2] -= 1000;
+    crowd_mark_body(p);
+    crowd_ground(&crowd);
+    alone = crowd, alone.person = NULL, alone.count = alone.capacity = 0;
+    *crowd_add(&alone) = crowd.person[1];
+    Person before = *p;
+    refine_two(regressor, &photo, &crowd, &report[0]);
+    refine_two(regressor, &photo, &alone, &report[1]);
+    assert_true(before.flags & PERSON_BEHIND_CAMERA);
+    assert_memory_equal(p, &before, sizeof before);
+    assert_int_equal(report[0].iterations, 2);
+    assert_true(report[0].last == report[1].last);
+    assert_memory_equal(&crowd.person[1], alone.person, sizeof *alone.person);
+    crowd_free(&alone);
+    crowd_free(&crowd);
+    image_free(&photo);
+    regress_close(regressor);
+}
+
 /* The released recipe draws betas to zero: crowd, keypoints and betas count from the first step on,
  * poses from the second. */
 static void weights_can_be_told(void **state) {
@@ -552,6 +587,7 @@ int main(void) {
         cmocka_unit_test(regression_can_be_interrupted),
         cmocka_unit_test(plans_all_groups),
         cmocka_unit_test(one_group_diverges_alone),
+        cmocka_unit_test(people_behind_the_camera_are_left_alone),
         cmocka_unit_test(weights_can_be_told),
     };
     return cmocka_run_group_tests_name("refine", tests, NULL, NULL);
