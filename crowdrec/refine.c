@@ -268,17 +268,17 @@ static Status refine_group(Refiner *r, const Group *g, int group, const char **r
 static Status refine_groups(Refiner *r, Group *groups) {
     int count = group_split(r->count, group_size(&r->o, r->count), groups, r->count), diverged = 0;
     const char *reason = "iterations";
-    r->report->groups = count;
     r->fresh = true;
     for (int i = 0; i < count && !r->cut; i++) {
+        r->report->groups = i + 1;
         TRY(refine_group(r, &groups[i], i, &reason));
         r->fresh = !strcmp(reason, "diverged");
         diverged += r->fresh;
         if (!r->cut && i + 1 < count) r->cut = stopped(r);
     }
     if (diverged)
-        log_info("refine: %d of %d groups diverged, their people keep their first bodies", diverged,
-                 count);
+        log_info("refine: %d of %d groups diverged, their people keep the bodies they had",
+                 diverged, r->report->groups);
     r->report->reason = r->cut ? r->cut : diverged ? "diverged" : reason;
     return OK;
 }

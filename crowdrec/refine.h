@@ -54,12 +54,12 @@ typedef struct {
 } RefineOptions;
 
 typedef struct {
-    int groups, iterations; /* over all groups */
+    int groups, iterations; /* groups that ran, and their iterations together */
     double first, last; /* total loss of the first group's first and the last group's last step */
     double seconds;
     const char *reason; /* why the last group ended: "iterations", "converged", "cap", "time limit",
-                           "interrupted"; "diverged": one of them did and its people keep their
-                           first bodies; "nobody to refine" */
+                           "interrupted"; "diverged": one of them did and its people keep the
+                           bodies they had; "nobody to refine" */
 } RefineReport;
 
 /* Iterations over all groups of that many people, if all go as the recipe plans. */

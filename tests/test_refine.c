@@ -552,6 +552,34 @@ static void people_behind_the_camera_are_left_alone(void **state) {
     regress_close(regressor);
 }
 
+static void ask_to_end(const RefineStep *step, void *context) {
+    (void)step;
+    *(volatile int *)context = 1;
+}
+
+/* A group that was not begun is not counted. */
+static void groups_that_ran_are_counted(void **state) {
+    (void)state;
+    Regressor *regressor;
+    Image photo;
+    volatile int stop = 0;
+    open_both(&regressor, &photo);
+    Crowd crowd = two_people();
+    RefineReport report = {0};
+    RefineOptions o = {.rate = 1e-6, .group = 1, .iterations = 1, .interrupted = &stop};
+    for (int stops = 0; stops < 2; stops++) {
+        if (stops) o.step = ask_to_end, o.context = (void *)&stop;
+        if (regress_run(regressor, &photo, &crowd) != OK ||
+            refine_run(regressor, &photo, &crowd, &o, &report) != OK)
+            fail_msg("%s", error_reason());
+        assert_int_equal(report.groups, stops ? 1 : 2);
+    }
+    assert_string_equal(report.reason, "interrupted");
+    crowd_free(&crowd);
+    image_free(&photo);
+    regress_close(regressor);
+}
+
 /* The released recipe draws betas to zero: crowd, keypoints and betas count from the first step on,
  * poses from the second. */
 static void weights_can_be_told(void **state) {
@@ -588,6 +616,7 @@ int main(void) {
         cmocka_unit_test(plans_all_groups),
         cmocka_unit_test(one_group_diverges_alone),
         cmocka_unit_test(people_behind_the_camera_are_left_alone),
+        cmocka_unit_test(groups_that_ran_are_counted),
         cmocka_unit_test(weights_can_be_told),
     };
     return cmocka_run_group_tests_name("refine", tests, NULL, NULL);
