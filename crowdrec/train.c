@@ -55,6 +55,7 @@ static Status check_ranges(const TrainOptions *o) {
         {"validate", o->validate, 0, INT_MAX},
         {"overfit", o->overfit, 0, INT_MAX},
         {"reach", o->reach, 0, 100},
+        {"seed", o->seed, 0, INT_MAX},
     };
     for (size_t i = 0; i < sizeof range / sizeof *range; i++)
         if (range[i].value < range[i].least || range[i].value > range[i].most)
