@@ -127,9 +127,15 @@ static void fill_person(Person *person, const Pose2d *p, const CropBox *box,
     Crop crop = crop_around(box, p->heat_h, p->heat_w);
     memset(person->keypoints, 0, sizeof person->keypoints);
     pose2d_place(peak, p->spec.joints, &crop, person->keypoints);
-    for (int j = 0; j < p->spec.joints; j++)
+    bool any = false;
+    for (int j = 0; j < p->spec.joints; j++) {
+        any = any || person->keypoints[j][2] > 0;
         person->keypoints[j][2] = fmaxf(person->keypoints[j][2], 0);
-    person->flags |= PERSON_HAS_KEYPOINTS;
+    }
+    if (any)
+        person->flags |= PERSON_HAS_KEYPOINTS;
+    else
+        memset(person->keypoints, 0, sizeof person->keypoints);
 }
 
 static CropBox box_of(const Pose2d *p, const Person *person) {

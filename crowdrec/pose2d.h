@@ -31,8 +31,9 @@ typedef struct Pose2d Pose2d;
 Status pose2d_open(const char *weights, const Pose2dOptions *options, Pose2d **out);
 void pose2d_close(Pose2d *pose); /* NULL is allowed */
 
-/* Fills keypoints and PERSON_HAS_KEYPOINTS of every person.  A person whose box cannot be cropped
- * (crop_usable) gets none, and the log says how many.  ERR_INTERRUPTED leaves some without. */
+/* Fills keypoints and PERSON_HAS_KEYPOINTS of every person of whom a joint is seen.  A person whose
+ * box cannot be cropped (crop_usable) gets none, and the log says how many.  ERR_INTERRUPTED leaves
+ * some without. */
 Status pose2d_run(Pose2d *pose, const Image *photo, Crowd *crowd);
 
 /* Where the joints of heat [n,h,w,joints] are: [n,1,joints,3] = x, y in heatmap pixels, maximum.

@@ -2,6 +2,7 @@
 #include "autograd/plan.h"
 #include "crowdrec/pose2d.h"
 #include "crowdrec/trainpose.h"
+#include "nets/init.h"
 #include "tensor/rng.h"
 #include "tests/support.h"
 
@@ -286,6 +287,47 @@ static void test_run_coco(void **state) {
     image_free(&photo);
 }
 
+/* A network whose heatmaps are -1 everywhere, those of the first joint `first`; returns its file.
+ */
+static const char *constant_network(double first) {
+    static char path[4300];
+    double bias[CROWD_KEYPOINTS];
+    NetSpec spec;
+    assert_int_equal(net_spec("hrnet_pose_w16_small", &spec), OK);
+    Params *p = params_new(&backend_cpu);
+    net_declare(&spec, p);
+    assert_int_equal(params_alloc(p), OK);
+    init_fill(&spec, 1, p);
+    int weight = params_find(p, "final_layer.weight");
+    double *zero = calloc(shape_size(params_at(p, weight)->shape), sizeof *zero);
+    assert_non_null(zero);
+    for (int j = 0; j < CROWD_KEYPOINTS; j++) bias[j] = j ? -1 : first;
+    params_set(p, weight, zero);
+    params_set(p, params_find(p, "final_layer.bias"), bias);
+    ArrayFile f = params_arrays(p);
+    snprintf(path, sizeof path, "%s/constant.safetensors", support_folder());
+    assert_int_equal(file_write_safetensors(path, &f), OK);
+    array_file_free(&f);
+    params_free(p);
+    free(zero);
+    return path;
+}
+
+/* Who is seen in no joint has no keypoints, as where a file says so. */
+static void test_run_unseen(void **state) {
+    (void)state;
+    Image photo = grey_noise(200, 220);
+    for (int seen = 0; seen < 2; seen++) {
+        Crowd crowd = run(constant_network(seen ? 0.5 : -1), &photo, (Pose2dOptions){0});
+        const Person *p = crowd.person;
+        assert_int_equal(!!(p->flags & PERSON_HAS_KEYPOINTS), seen);
+        assert_true(p->keypoints[0][2] == (seen ? 0.5f : 0) && p->keypoints[1][2] == 0);
+        if (!seen) assert_true(p->keypoints[0][0] == 0 && p->keypoints[0][1] == 0);
+        crowd_free(&crowd);
+    }
+    image_free(&photo);
+}
+
 static void test_refusals(void **state) {
     (void)state;
     Pose2d *pose;
@@ -306,6 +348,7 @@ int main(void) {
         cmocka_unit_test(test_run_interrupted),
         cmocka_unit_test(test_run),
         cmocka_unit_test(test_run_coco),
+        cmocka_unit_test(test_run_unseen),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
