@@ -392,8 +392,7 @@ static Status refine(Job *job) {
                              .interrupted = o->interrupted,
                              .step = on_step,
                              .context = &watch};
-    watch.progress.iterations =
-        refine_planned(&options, crowd_count(job->crowd, PERSON_HAS_BODY | PERSON_HAS_KEYPOINTS));
+    watch.progress.iterations = refine_planned(&options, refine_count(job->crowd));
     Status status = refine_run(p->regressor, &job->image, job->crowd, &options, &job->report);
     log_progress_end();
     TRY(status);

@@ -112,6 +112,19 @@ static int group_iterations(const RefineOptions *o, bool first) {
     return first ? recipe_of(o)->iterations : recipe_of(o)->iterations_next;
 }
 
+/* Who is behind the camera would draw the others to a ground that crowd_ground finds without them.
+ */
+static bool can_be_refined(const Person *p) {
+    unsigned needed = PERSON_HAS_BODY | PERSON_HAS_KEYPOINTS;
+    return (p->flags & (needed | PERSON_BEHIND_CAMERA)) == needed;
+}
+
+int refine_count(const Crowd *crowd) {
+    int people = 0;
+    for (int i = 0; i < crowd->count; i++) people += can_be_refined(&crowd->person[i]);
+    return people;
+}
+
 int refine_planned(const RefineOptions *o, int people) {
     if (!people) return 0;
     int groups = group_split(people, group_size(o, people), NULL, 0);
@@ -281,13 +294,6 @@ static Status refine_groups(Refiner *r, Group *groups) {
                  diverged, r->report->groups);
     r->report->reason = r->cut ? r->cut : diverged ? "diverged" : reason;
     return OK;
-}
-
-/* Who is behind the camera would draw the others to a ground that crowd_ground finds without them.
- */
-static bool can_be_refined(const Person *p) {
-    unsigned needed = PERSON_HAS_BODY | PERSON_HAS_KEYPOINTS;
-    return (p->flags & (needed | PERSON_BEHIND_CAMERA)) == needed;
 }
 
 Status refine_run(Regressor *regressor, const Image *photo, Crowd *crowd,

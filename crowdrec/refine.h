@@ -62,6 +62,9 @@ typedef struct {
                            bodies they had; "nobody to refine" */
 } RefineReport;
 
+/* How many people can be refined: those with keypoints and a body that is not behind the camera. */
+int refine_count(const Crowd *crowd);
+
 /* Iterations over all groups of that many people, if all go as the recipe plans. */
 int refine_planned(const RefineOptions *options, int people);
 

@@ -198,9 +198,9 @@ typedef struct {
     float *crops;
     float (*found)[3]; /* peaks on the host */
     Crop crop[VALIDATION_BATCH];
-} Watch;
+} Validator;
 
-static Status watch_open(const PoseTask *t, Params *params, Watch *w) {
+static Status validator_open(const PoseTask *t, Params *params, Validator *w) {
     w->graph = graph_new();
     Scope m = {.graph = w->graph, .params = params};
     w->input = graph_input(w->graph, "input", F32,
@@ -213,14 +213,15 @@ static Status watch_open(const PoseTask *t, Params *params, Watch *w) {
     return plan_new(w->graph, params_backend(params), &o, &w->plan);
 }
 
-static void watch_close(Watch *w) {
+static void validator_close(Validator *w) {
     plan_free(w->plan);
     graph_free(w->graph);
     free(w->crops);
     free(w->found);
 }
 
-static Status watch_crop(const PoseTask *t, Watch *w, const DatasetPerson *p, Dataset *set, int i) {
+static Status validator_crop(const PoseTask *t, Validator *w, const DatasetPerson *p, Dataset *set,
+                             int i) {
     Image photo;
     CropBox box = crop_pose_box(p->box, (double)t->spec.width / t->spec.height);
     Crop crop = crop_around(&box, t->spec.height, t->spec.width);
@@ -233,10 +234,10 @@ static Status watch_crop(const PoseTask *t, Watch *w, const DatasetPerson *p, Da
 }
 
 /* People first .. first + n - 1 of the validation set. */
-static Status watch_batch(const PoseTask *t, Watch *w, int first, int n, Held *held) {
+static Status validator_batch(const PoseTask *t, Validator *w, int first, int n, Held *held) {
     const TrainPart *part = &t->validation.part[0];
     for (int i = 0; i < n; i++)
-        TRY(watch_crop(t, w, &part->set->person[part->person[first + i]], part->set, i));
+        TRY(validator_crop(t, w, &part->set->person[part->person[first + i]], part->set, i));
     plan_write(w->plan, w->input, F32, w->crops);
     plan_run(w->plan);
     plan_read(w->plan, w->peaks, F32, w->found);
@@ -255,14 +256,15 @@ static Status validate(void *self, Params *params, TrainMetrics *out) {
     int people = t->validation.part[0].people;
     Held *held = calloc((size_t)people, sizeof *held);
     CHECK(held, "out of memory");
-    Watch w = {0};
-    Status status = watch_open(t, params, &w);
+    Validator w = {0};
+    Status status = validator_open(t, params, &w);
     for (int first = 0; first < people && status == OK; first += VALIDATION_BATCH) {
         int left = people - first;
-        status = watch_batch(t, &w, first, left < VALIDATION_BATCH ? left : VALIDATION_BATCH, held);
+        status =
+            validator_batch(t, &w, first, left < VALIDATION_BATCH ? left : VALIDATION_BATCH, held);
     }
     if (status == OK) summarise(held, people, out);
-    watch_close(&w);
+    validator_close(&w);
     free(held);
     return status;
 }

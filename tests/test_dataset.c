@@ -231,8 +231,8 @@ static void test_crop_without_box(void **state) {
     Array arrays[] = {{"imgname", U8, 2, {people, 16}, imgname},
                       array_of("center", 2, &center[0][0]),
                       {"scale", F32, 1, {people}, scale}};
-    assert_int_equal(file_write_npz(in_folder("crops.npz"), arrays, 3), OK);
-    Dataset *d = open_set(in_folder("crops.npz"));
+    assert_int_equal(file_write_npz(support_in_folder("crops.npz"), arrays, 3), OK);
+    Dataset *d = open_set(support_in_folder("crops.npz"));
     for (int i = 0; i < 2; i++) {
         const DatasetPerson *p = &d->person[d->photo[1 - i].first];
         float middle[2], size;
