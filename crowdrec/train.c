@@ -61,6 +61,11 @@ static Status check_ranges(const TrainOptions *o) {
         if (range[i].value < range[i].least || range[i].value > range[i].most)
             return fail(ERR_USAGE, "%s: %d is outside %d to %d", range[i].name, range[i].value,
                         range[i].least, range[i].most);
+    const double number[] = {o->rate,    o->min_rate, o->decay,     o->momentum, o->clip,
+                             o->ema,     o->rotate,   o->scale,     o->jitter,   o->colour,
+                             o->armless, o->emphasis, o->time_limit};
+    for (size_t i = 0; i < sizeof number / sizeof *number; i++)
+        if (isnan(number[i])) return fail(ERR_USAGE, "train: one of the numbers is NaN");
     return OK;
 }
 

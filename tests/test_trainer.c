@@ -248,6 +248,8 @@ static void wrong_options_are_refused(void **state) {
     o = options_of(CROWDREC_TRAIN_POSE, folder), o.data[0] = "/nowhere:2";
     assert_int_equal(train(&o, NULL), ERR_INPUT);
     assert_non_null(strstr(error_reason(), "/nowhere"));
+    o = options_of(CROWDREC_TRAIN_POSE, folder), o.rate = NAN;
+    assert_int_equal(train(&o, NULL), ERR_USAGE);
     o = options_of(CROWDREC_TRAIN_POSE, folder), o.seed = -1;
     assert_int_equal(train(&o, NULL), ERR_USAGE);
     assert_non_null(strstr(error_reason(), "seed: -1"));
