@@ -136,8 +136,8 @@ $(O)/objects.list: FORCE
 INTERFACE_HEADERS := $(wildcard kernels/*.def) $(patsubst %,kernels/%.h,attr backend op plugin) $(patsubst %,tensor/%.h,tensor log)
 INTERFACE := -DPLUGIN_INTERFACE=$(shell cat $(INTERFACE_HEADERS) | cksum | cut -d' ' -f1)
 $(O)/kernels/plugin.o $(O)/kernels/cuda.cu.o: $(INTERFACE_HEADERS)
-$(O)/kernels/plugin.o: private CPPFLAGS += $(INTERFACE)
-$(O)/kernels/cuda.cu.o: private NVCC_FLAGS += $(INTERFACE)
+$(O)/kernels/plugin.o: private override CPPFLAGS += $(INTERFACE)
+$(O)/kernels/cuda.cu.o: private override NVCC_FLAGS += $(INTERFACE)
 
 # One object in which every other name is local: only crowdrec_* can be linked against.
 $(O)/libcrowdrec.o: $(OBJECTS) $(O)/objects.list

@@ -371,11 +371,11 @@ static Tensor numbers_of(void *data, size_t numbers) {
     return (Tensor){.dtype = F32, .shape = {1, 1, 1, (int)numbers}, .data = data};
 }
 
-void params_average(Params *average, const Params *weights, double share) {
+Status params_average(Params *average, const Params *weights, double share) {
     const Backend *b = average->backend;
     CHECK(average->size == weights->size, "an average of other parameters");
     if (!average->hyper) average->hyper = slab_new(average, UPDATE_HYPER);
-    CHECK(average->hyper, "out of memory");
+    if (!average->hyper) return fail(ERR_MEMORY, "no memory for a moving average of weights");
     const float narrow = (float)share;
     b->write(average->hyper, b->real_size == sizeof share ? (const void *)&share : &narrow,
              b->real_size);
@@ -390,6 +390,7 @@ void params_average(Params *average, const Params *weights, double share) {
                numbers_of(average->hyper, UPDATE_HYPER)},
     });
     b->sync();
+    return OK;
 }
 
 void params_zero_gradients(Params *p) {

@@ -77,8 +77,8 @@ Status params_snapshot(Params *p);
 void params_reset(Params *p);
 
 /* Moves all values of `average`, buffers too, by that share towards those of `weights`, which have
- * the same declarations and backend. */
-void params_average(Params *average, const Params *weights, double share);
+ * the same declarations and backend.  ERR_MEMORY, the first time only. */
+Status params_average(Params *average, const Params *weights, double share);
 
 void params_zero_gradients(Params *p);
 

@@ -44,7 +44,6 @@ static Status read_box(const json_t *item, DatasetPerson *p) {
         p->box[k] = (float)box[k];
         p->box[2 + k] = (float)(box[k] + box[2 + k]);
     }
-    if (crop_usable(p->box)) crop_cliff_box(p->box, p->center, &p->scale);
     return OK;
 }
 

@@ -45,11 +45,21 @@ Crop crop_around(const CropBox *box, int out_h, int out_w) {
     return unclamped(s, box->cx - s * out_w / 2, s, box->cy - s * out_h / 2);
 }
 
+static const double CLIFF_ASPECT = 192.0 / 256, CLIFF_ROOM = 1.1; /* of the crop's height */
+
 void crop_cliff_box(const float box[4], float center[2], float *scale) {
     double w = (double)box[2] - box[0], h = (double)box[3] - box[1];
     center[0] = (float)(((double)box[0] + box[2]) / 2);
     center[1] = (float)(((double)box[1] + box[3]) / 2);
-    *scale = (float)(fmax(w * 256 / 192, h) / 200 * 1.1);
+    *scale = (float)(fmax(w / CLIFF_ASPECT, h) / 200 * CLIFF_ROOM);
+}
+
+void crop_cliff_inside(const float center[2], float scale, float box[4]) {
+    double h = 200 * (double)scale / CLIFF_ROOM, half[] = {h * CLIFF_ASPECT / 2, h / 2};
+    for (int k = 0; k < 2; k++) {
+        box[k] = (float)(center[k] - half[k]);
+        box[2 + k] = (float)(center[k] + half[k]);
+    }
 }
 
 /* A resize of the pixels first..last to `out` pixels: half-pixel centres, clamped edges. */

@@ -51,6 +51,9 @@ Crop crop_around(const CropBox *box, int out_h, int out_w);
  */
 void crop_cliff_box(const float box[4], float center[2], float *scale);
 
+/* The 192:256 box whose crop_cliff_box that is. */
+void crop_cliff_inside(const float center[2], float scale, float box[4]);
+
 /* CLIFF: the box with corners rounded to whole pixels, resized to out_h x out_w; borders of the box
  * repeat, what lies outside the photo is 0. */
 Crop crop_cliff(const float center[2], double scale, int out_h, int out_w);

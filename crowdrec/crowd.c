@@ -140,13 +140,13 @@ static int find_ground(const Crowd *crowd, double normal[3], double mean[3]) {
     return (int)sums.count;
 }
 
-void crowd_ground(Crowd *crowd) {
+int crowd_ground(Crowd *crowd) {
     double axis[3], normal[3], root[3], mean[3], squares = 0;
     memset(crowd->ground_normal, 0, sizeof crowd->ground_normal);
     crowd->ground_offset = crowd->ground_spread = 0;
     for (int i = 0; i < crowd->count; i++) crowd->person[i].ground_distance = 0;
     int used = find_ground(crowd, normal, mean);
-    if (!used) return;
+    if (!used) return 0;
     double height = geom_dot(mean, normal);
     for (int i = 0; i < crowd->count; i++) {
         Person *p = &crowd->person[i];
@@ -159,4 +159,5 @@ void crowd_ground(Crowd *crowd) {
     for (int k = 0; k < 3; k++) crowd->ground_normal[k] = (float)normal[k];
     crowd->ground_offset = (float)height;
     if (used > 1) crowd->ground_spread = (float)sqrt(squares / (used - 1));
+    return used;
 }

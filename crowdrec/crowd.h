@@ -97,7 +97,7 @@ double crowd_strength(const Person *p);
 #define CROWD_AXIS_WORTH 70.0
 
 /* Ground plane from the people's joints (op plane): normal, offset, spread, each person's distance.
- */
-void crowd_ground(Crowd *crowd);
+ * How many people it is of: those with a body that is not behind the camera and has an axis. */
+int crowd_ground(Crowd *crowd);
 
 #endif

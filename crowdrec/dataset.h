@@ -30,8 +30,6 @@ typedef struct {
     float joints[CROWD_KEYPOINTS][4];    /* Halpe-26: x, y, z, 1 where known; metres, the camera's
                                             axes, the set's own origin (often the pelvis) */
     float pose[CROWD_POSE], betas[CROWD_BETAS], trans[3];
-    float center[2], scale; /* of the set's own crop: centre in pixels, height / 200; CLIFF's crop
-                               of the box when the set has none */
 } DatasetPerson;
 
 typedef struct {

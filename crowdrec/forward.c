@@ -212,7 +212,6 @@ static Status build(Run *r) {
     else if (o->bbox_info)
         return fail(ERR_USAGE, "--bbox-info: %s has no such input", r->spec.name);
     NetOutput y = net_build(&r->spec, &m, r->x, r->x_box);
-    if (o->taps < 0) return fail(ERR_USAGE, "--tap: %d of them", o->taps);
     size_t most = (size_t)o->taps + MAX_OUTPUTS;
     r->keep = arena_alloc(graph_arena(r->graph), most * sizeof *r->keep);
     r->array = arena_alloc(graph_arena(r->graph), most * sizeof *r->array);
@@ -293,6 +292,7 @@ static Status run(Run *r, FILE *report) {
                           : !o->output ? "--output"
                                        : NULL;
     if (missing) return fail(ERR_USAGE, "forward: %s is missing", missing);
+    if (o->taps < 0) return fail(ERR_USAGE, "forward: %d taps", o->taps);
     BackendChoice choice = {
         .device = o->backend ? o->backend : "cpu", .precision = o->precision, .tune = o->tune};
     Status status = backend_open(&choice, &r->backend);

@@ -98,23 +98,14 @@ static Status get(const Reading *r, Field f, size_t i, float *out) {
     return OK;
 }
 
-/* The 192:256 box whose crop crop_cliff_box finds at the person's centre and scale. */
-static void box_of_crop(DatasetPerson *p) {
-    float height = 200 * p->scale / 1.1f, half[] = {height / 2 * 192 / 256, height / 2};
-    for (int k = 0; k < 2; k++) {
-        p->box[k] = p->center[k] - half[k];
-        p->box[2 + k] = p->center[k] + half[k];
-    }
-}
-
 static Status read_box(const Reading *r, size_t i, DatasetPerson *p) {
-    TRY(get(r, CENTER, i, p->center));
-    TRY(get(r, SCALE, i, &p->scale));
+    float center[2], scale;
+    TRY(get(r, CENTER, i, center));
+    TRY(get(r, SCALE, i, &scale));
     TRY(get(r, BBOX, i, p->box));
-    if (!r->array[BBOX]) box_of_crop(p);
+    if (!r->array[BBOX]) crop_cliff_inside(center, scale, p->box);
     if (!crop_usable(p->box))
         return fail(ERR_INPUT, "%s: a box without area", r->array[BBOX] ? "bbox" : "scale");
-    if (!r->array[CENTER] || !r->array[SCALE]) crop_cliff_box(p->box, p->center, &p->scale);
     return OK;
 }
 

@@ -1,7 +1,7 @@
 #include "crowdrec/paint.h"
 
-#include "crowdrec/scenemesh.h"
 #include "crowdrec/noise.h"
+#include "crowdrec/scenemesh.h"
 #include "tensor/parallel.h"
 
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 /* One band at work. */
 typedef struct {
     const Scene *scene;
-    const SceneMeshes *set;
+    const SceneMeshes *meshes;
     CoverBand cover;
     float *open; /* share of the sky over the ground, a number a pixel */
     Image *photo;
@@ -38,7 +38,7 @@ static bool shows_plane(const Band *b, const CoverPlane *plane, bool open, int x
 static void add_blob(const Band *b, const SceneBlob *blob) {
     const Scene *s = b->scene;
     const ScenePlane *plane = &s->plane[blob->plane];
-    const CoverPlane *near = &b->set->plane[blob->plane];
+    const CoverPlane *near = &b->meshes->plane[blob->plane];
     float reach = (float)s->focal * blob->radius / blob->at[2], ray[3];
     double cx = s->focal * (double)(blob->at[0] / blob->at[2]) + s->cx;
     double cy = s->focal * (double)(blob->at[1] / blob->at[2]) + s->cy;
@@ -85,11 +85,11 @@ static void unit(float v[3]) {
 
 static void person_color(const Band *b, int person, const int32_t *face, const float share[3],
                          float depth, float rgb[3]) {
-    const SceneMesh *m = &b->set->mesh[person];
+    const SceneMesh *m = &b->meshes->mesh[person];
     float rest[3] = {0}, normal[3] = {0};
     for (int i = 0; i < 3; i++)
         for (int k = 0; k < 3; k++) {
-            rest[k] += share[i] * b->set->rest[3 * (size_t)face[i] + (size_t)k];
+            rest[k] += share[i] * b->meshes->rest[3 * (size_t)face[i] + (size_t)k];
             normal[k] += share[i] * (float)m->normal[face[i]][k];
         }
     unit(normal);
@@ -125,7 +125,7 @@ typedef struct {
 
 static void group_color(const Band *b, int x, int y, const Group *g, float rgb[3]) {
     const Scene *s = b->scene;
-    const SceneMeshes *set = b->set;
+    const SceneMeshes *meshes = b->meshes;
     double sx = x + 0.5 * (g->first % COVER_SIDE) - 0.25,
            sy = y + 0.5 * (g->first / COVER_SIDE) - 0.25;
     float open = b->open[(size_t)(y - b->cover.first) * (size_t)s->width + (size_t)x];
@@ -135,7 +135,7 @@ static void group_color(const Band *b, int x, int y, const Group *g, float rgb[3
         backdrop_color(&s->backdrop, &s->light, ray, (float)(1 / s->focal), lit, open, rgb);
         return;
     }
-    const SceneMesh *m = &set->mesh[g->sample->mesh];
+    const SceneMesh *m = &meshes->mesh[g->sample->mesh];
     const int32_t *face = m->cover.face + 3 * (size_t)g->sample->face;
     float depth = 1 / g->sample->near;
     corner_shares(&m->cover, face, sx, sy, share);
@@ -253,25 +253,27 @@ static void mark_joints(const Band *b, ScenePerson *people) {
 /* ---- the photo ---- */
 
 static void paint_band(Band *b, ScenePerson *people, long *seen) {
-    const SceneMeshes *set = b->set;
+    const SceneMeshes *meshes = b->meshes;
     size_t pixels = (size_t)(b->cover.last - b->cover.first) * (size_t)b->scene->width;
     cover_clear(&b->cover);
-    for (int i = 0; i < set->count; i++) cover_draw(&b->cover, &set->mesh[i].cover, i);
-    for (int i = 0; i < set->count; i++) {
-        const SceneMesh *m = &set->mesh[i];
-        if (m->shadow.points) cover_shadow(&b->cover, &m->shadow, &set->plane[m->plane], !m->plane);
+    for (int i = 0; i < meshes->count; i++) cover_draw(&b->cover, &meshes->mesh[i].cover, i);
+    for (int i = 0; i < meshes->count; i++) {
+        const SceneMesh *m = &meshes->mesh[i];
+        if (m->shadow.points)
+            cover_shadow(&b->cover, &m->shadow, &meshes->plane[m->plane], !m->plane);
     }
     for (size_t i = 0; i < pixels; i++) b->open[i] = 1;
-    for (int i = 0; i < set->blobs; i++) add_blob(b, &set->blob[i]);
+    for (int i = 0; i < meshes->blobs; i++) add_blob(b, &meshes->blob[i]);
     count_seen(b, seen);
     mark_joints(b, people);
     shade(b);
 }
 
-static bool paint_rows(Scene *scene, const SceneMeshes *set, int first, Image *photo, long *seen) {
+static bool paint_rows(Scene *scene, const SceneMeshes *meshes, int first, Image *photo,
+                       long *seen) {
     int last = first + PAINT_BAND < scene->height ? first + PAINT_BAND : scene->height;
     size_t pixels = (size_t)(last - first) * (size_t)scene->width, samples = pixels * COVER_SAMPLES;
-    Band b = {.scene = scene, .set = set, .photo = photo};
+    Band b = {.scene = scene, .meshes = meshes, .photo = photo};
     b.cover = (CoverBand){malloc(samples * sizeof *b.cover.sample), malloc(samples), scene->width,
                           first, last};
     b.open = malloc(pixels * sizeof *b.open);
@@ -284,15 +286,15 @@ static bool paint_rows(Scene *scene, const SceneMeshes *set, int first, Image *p
 }
 
 Status paint_scene(Scene *scene, const Poser *poser, Image *out) {
-    SceneMeshes set;
-    TRY(scenemesh_set(scene, poser, &set));
+    SceneMeshes meshes;
+    TRY(scenemesh_new(scene, poser, &meshes));
     Status status = image_new(scene->width, scene->height, out);
     long *seen = calloc((size_t)scene->people + 1, sizeof *seen);
     int missing = !seen;
     if (status == OK && !missing) {
         PARALLEL_FOR_DYNAMIC
         for (int band = 0; band < (scene->height + PAINT_BAND - 1) / PAINT_BAND; band++)
-            if (!paint_rows(scene, &set, band * PAINT_BAND, out, seen))
+            if (!paint_rows(scene, &meshes, band * PAINT_BAND, out, seen))
                 __atomic_store_n(&missing, 1, __ATOMIC_RELAXED);
     }
     if (status == OK && missing) {
@@ -301,9 +303,9 @@ Status paint_scene(Scene *scene, const Poser *poser, Image *out) {
     }
     for (int i = 0; status == OK && seen && i < scene->people; i++) {
         scene->person[i].seen = seen[i];
-        scene->person[i].visible = (float)((double)seen[i] / (double)set.mesh[i].silhouette);
+        scene->person[i].visible = (float)((double)seen[i] / (double)meshes.mesh[i].silhouette);
     }
     free(seen);
-    scenemesh_free(&set);
+    scenemesh_free(&meshes);
     return status;
 }

@@ -234,13 +234,13 @@ static Status refuse_same(const char *input, const char *folder, const char *con
 /* Nothing is read from where the results go. */
 static Status check_places(const Pipeline *p) {
     const CrowdrecOptions *o = &p->options;
-    const char *const given[] = {o->boxes, o->keypoints, o->truth};
+    const char *const given[] = {o->boxes, o->keypoints, o->truth, o->intrinsics};
     for (size_t i = 0; i < sizeof given / sizeof *given; i++)
         TRY(refuse_same(given[i], o->output, output_names));
     for (int i = 0; i < p->photos.count; i++) {
-        static const char *const arrays[] = {"result.npz", NULL};
+        static const char *const cameras[] = {"result.json", "result.npz", NULL};
         const Photo *photo = &p->photos.photo[i];
-        TRY(refuse_same(o->intrinsics, photo->folder, arrays));
+        TRY(refuse_same(o->intrinsics, photo->folder, cameras));
         if (strcmp(photo->name, output_pictures[0]) && strcmp(photo->name, output_pictures[1]))
             continue;
         for (int k = 0; k < p->photos.count; k++)

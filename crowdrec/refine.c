@@ -112,8 +112,7 @@ static int group_iterations(const RefineOptions *o, bool first) {
     return first ? recipe_of(o)->iterations : recipe_of(o)->iterations_next;
 }
 
-/* Who is behind the camera would draw the others to a ground that crowd_ground finds without them.
- */
+/* Who is behind the camera would draw the others to a ground that is found without them. */
 static bool can_be_refined(const Person *p) {
     unsigned needed = PERSON_HAS_BODY | PERSON_HAS_KEYPOINTS;
     return (p->flags & (needed | PERSON_BEHIND_CAMERA)) == needed;

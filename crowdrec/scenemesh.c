@@ -135,25 +135,25 @@ static bool mesh_thing(const Scene *s, const ScenePlaced *t, SceneMesh *m) {
 }
 
 /* Both feet of everybody, and the middle of every thing. */
-static void set_blobs(const Scene *s, SceneMeshes *set) {
+static void set_blobs(const Scene *s, SceneMeshes *meshes) {
     static const int foot[2][2] = {{HALPE26_L_HEEL, HALPE26_L_BIG_TOE},
                                    {HALPE26_R_HEEL, HALPE26_R_BIG_TOE}};
     for (int i = 0; i < 2 * s->people; i++) {
         const ScenePerson *p = &s->person[i / 2];
         const float *heel = p->joints[foot[i % 2][0]], *toe = p->joints[foot[i % 2][1]];
-        SceneBlob *blob = &set->blob[set->blobs++];
+        SceneBlob *blob = &meshes->blob[meshes->blobs++];
         *blob = (SceneBlob){.radius = 0.24f, .plane = p->plane};
         for (int k = 0; k < 3; k++) blob->at[k] = (heel[k] + toe[k]) / 2;
     }
     for (const ScenePlaced *t = s->thing; t < s->thing + s->things; t++) {
         if (t->thing.kind == THING_STEP) continue;
-        SceneBlob *blob = &set->blob[set->blobs++];
+        SceneBlob *blob = &meshes->blob[meshes->blobs++];
         *blob = (SceneBlob){.radius = 0.3f + t->thing.radius, .plane = t->plane};
         for (int k = 0; k < 3; k++) blob->at[k] = (float)t->foot[k];
     }
 }
 
-Status scenemesh_set(Scene *scene, const Poser *poser, SceneMeshes *out) {
+Status scenemesh_new(Scene *scene, const Poser *poser, SceneMeshes *out) {
     int people = scene->people, count = people + scene->things, missing = 0;
     *out = (SceneMeshes){.count = count, .rest = poser_body(poser)->v_template};
     out->mesh = calloc((size_t)count + 1, sizeof *out->mesh);
@@ -172,13 +172,13 @@ Status scenemesh_set(Scene *scene, const Poser *poser, SceneMeshes *out) {
     return fail(ERR_MEMORY, "no memory for %d meshes", count);
 }
 
-void scenemesh_free(SceneMeshes *set) {
-    for (int i = 0; set->mesh && i < set->count; i++) {
-        free((void *)set->mesh[i].cover.point);
-        free((void *)set->mesh[i].shadow.point);
-        free(set->mesh[i].normal);
+void scenemesh_free(SceneMeshes *meshes) {
+    for (int i = 0; meshes->mesh && i < meshes->count; i++) {
+        free((void *)meshes->mesh[i].cover.point);
+        free((void *)meshes->mesh[i].shadow.point);
+        free(meshes->mesh[i].normal);
     }
-    free(set->mesh);
-    free(set->blob);
-    *set = (SceneMeshes){0};
+    free(meshes->mesh);
+    free(meshes->blob);
+    *meshes = (SceneMeshes){0};
 }

@@ -31,7 +31,7 @@ typedef struct {
 
 /* Poses everybody; sets box, joints and keypoints (all of them 0, outside) of the scene's people.
  * ERR_MEMORY. */
-Status scenemesh_set(Scene *scene, const Poser *poser, SceneMeshes *out);
-void scenemesh_free(SceneMeshes *set);
+Status scenemesh_new(Scene *scene, const Poser *poser, SceneMeshes *out);
+void scenemesh_free(SceneMeshes *meshes);
 
 #endif

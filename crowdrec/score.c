@@ -196,20 +196,16 @@ static double median(double *value, int n) {
 
 static void mean_people(const Match *match, int n, double *value) {
     double *column = zeros(n, sizeof *column);
-#define COLUMN(field) \
-    for (int i = 0; i < n; i++) column[i] = match[i].field
-#define MEAN(metric, field) \
-    COLUMN(field);          \
+#define MEAN(metric, field)                                 \
+    for (int i = 0; i < n; i++) column[i] = match[i].field; \
     value[metric] = metrics_mean(column, n)
     MEAN(SCORE_OKS, oks);
     MEAN(SCORE_MPJPE, mpjpe);
     MEAN(SCORE_PA_MPJPE, pa_mpjpe);
     MEAN(SCORE_PVE, pve);
     MEAN(SCORE_ROOT_MEAN, root);
-    COLUMN(root);
 #undef MEAN
-#undef COLUMN
-    value[SCORE_ROOT_MEDIAN] = median(column, n);
+    value[SCORE_ROOT_MEDIAN] = median(column, n); /* of the last one, root */
     free(column);
 }
 
@@ -217,17 +213,14 @@ static void mean_people(const Match *match, int n, double *value) {
 
 static double spread(const Posed *all, const int *index, int n) {
     Crowd crowd = {0};
-    int seen = 0;
     for (int i = 0; i < n; i++) {
         const PosedPerson *f = &all->person[index[i]];
         Person *p = crowd_add(&crowd);
         for (int j = 0; j < HALPE26_COUNT; j++)
             for (int k = 0; k < 3; k++) p->joints[j][k] = (float)f->joint[j][k];
         crowd_mark_body(p);
-        seen += !(p->flags & PERSON_BEHIND_CAMERA);
     }
-    crowd_ground(&crowd);
-    double value = seen > 1 ? crowd.ground_spread : NAN;
+    double value = crowd_ground(&crowd) > 1 ? (double)crowd.ground_spread : NAN;
     crowd_free(&crowd);
     return value;
 }

@@ -17,8 +17,8 @@
  * area of the true box), MPJPE and PA-MPJPE (LSP-14), PVE (Halpe hips aligned; needs bodies of
  * equal vertices), root error (distance of the Halpe hips in the camera's frame).  Over photos:
  * PA-PPDS and PCOD (two matched people or more), SS (scaled as PA-PPDS is), RP, and the spread of
- * the matched roots over the ground that they themselves give (crowd_ground; two or more that are
- * not behind the camera).
+ * the matched roots over the ground that they themselves give (crowd_ground; two or more that it
+ * counts).
  * Totals are means over people or photos; detection is counted over all boxes.
  */
 #ifndef CROWDREC_SCORE_H

@@ -61,11 +61,29 @@ static Status check_ranges(const TrainOptions *o) {
         if (range[i].value < range[i].least || range[i].value > range[i].most)
             return fail(ERR_USAGE, "%s: %d is outside %d to %d", range[i].name, range[i].value,
                         range[i].least, range[i].most);
-    const double number[] = {o->rate,    o->min_rate, o->decay,     o->momentum, o->clip,
-                             o->ema,     o->rotate,   o->scale,     o->jitter,   o->colour,
-                             o->armless, o->emphasis, o->time_limit};
+    const double *w = o->loss_weights;
+    const struct {
+        const char *name;
+        double value;
+    } number[] = {
+        {"rate", o->rate},
+        {"min_rate", o->min_rate},
+        {"decay", o->decay},
+        {"momentum", o->momentum},
+        {"clip", o->clip},
+        {"ema", o->ema},
+        {"rotate", o->rotate},
+        {"scale", o->scale},
+        {"jitter", o->jitter},
+        {"colour", o->colour},
+        {"armless", o->armless},
+        {"emphasis", o->emphasis},
+        {"time_limit", o->time_limit},
+    };
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
-        if (isnan(number[i])) return fail(ERR_USAGE, "train: one of the numbers is NaN");
+        if (isnan(number[i].value)) return fail(ERR_USAGE, "%s: is no number", number[i].name);
+    for (int i = 0; i < 5; i++)
+        if (!(w[i] >= 0)) return fail(ERR_USAGE, "loss_weights: %g, expected 0 or more", w[i]);
     return OK;
 }
 
@@ -221,8 +239,7 @@ static Status fresh_start(Run *r) {
         if (r->o.backbone) TRY(take_backbone(r));
         if (r->task->start) TRY(r->task->start(r->task->self, t->params));
     }
-    trainer_average_reset(t);
-    return OK;
+    return trainer_average_reset(t);
 }
 
 static Status start(Run *r) {

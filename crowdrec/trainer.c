@@ -62,7 +62,8 @@ static Status make_average(Trainer *t, const TrainTask *task) {
     struct TrainerPlans *p = t->made;
     t->average = t->params;
     if (!(p->o.ema > 0)) return OK;
-    return make_params(task, p->o.backend, &t->average);
+    TRY(make_params(task, p->o.backend, &t->average));
+    return params_average(t->average, t->params, 1);
 }
 
 Status trainer_new(const TrainTask *task, const TrainerOptions *options, Trainer **out) {
@@ -98,11 +99,11 @@ void trainer_free(Trainer *t) {
 
 /* ---- the moving average ---- */
 
-static void move_average(Trainer *t, double share) {
-    if (t->average != t->params) params_average(t->average, t->params, share);
+static Status move_average(Trainer *t, double share) {
+    return t->average == t->params ? OK : params_average(t->average, t->params, share);
 }
 
-void trainer_average_reset(Trainer *t) { move_average(t, 1); }
+Status trainer_average_reset(Trainer *t) { return move_average(t, 1); }
 
 /* ---- what is not finite ---- */
 
@@ -239,6 +240,5 @@ Status trainer_step(Trainer *t, double rate, double decay) {
     t->norm = plan_gradient_norm(one_plan(p) ? p->plan : p->update);
     if (!isfinite(t->norm)) return blame(t);
     t->step++;
-    move_average(t, 1 - p->o.ema * (1 - exp(-(double)t->step / RAMP)));
-    return OK;
+    return move_average(t, 1 - p->o.ema * (1 - exp(-(double)t->step / RAMP)));
 }

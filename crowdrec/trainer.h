@@ -42,7 +42,7 @@ Status trainer_new(const TrainTask *task, const TrainerOptions *options, Trainer
 void trainer_free(Trainer *t); /* NULL is allowed */
 
 /* Makes the average what the weights are. */
-void trainer_average_reset(Trainer *t);
+Status trainer_average_reset(Trainer *t);
 
 /* One batch: input[i] as TrainGraph.input[i] wants it.  ERR_INPUT names the first tensor that is
  * not finite when the loss is not. */

@@ -319,8 +319,8 @@ static void compare(const MeshTask *t, const DatasetPerson *p, const float *angl
 }
 
 /* The people first .. first + n - 1 of the part, which are in one photo. */
-static Status validator_photo(const MeshTask *t, Predictor *predictor, const TrainPart *part,
-                              int first, int n, Errors *e) {
+static Status validate_photo(const MeshTask *t, Predictor *predictor, const TrainPart *part,
+                             int first, int n, Errors *e) {
     const DatasetPerson *person = part->set->person;
     int photo = person[part->person[first]].photo, *index = malloc((size_t)n * sizeof *index);
     CHECK(index, "out of memory");
@@ -353,7 +353,7 @@ static Status validator_photo(const MeshTask *t, Predictor *predictor, const Tra
     return status;
 }
 
-static Status validator_all(const MeshTask *t, Predictor *predictor, Errors *e) {
+static Status validate_all(const MeshTask *t, Predictor *predictor, Errors *e) {
     const TrainPart *part = &t->validation.part[0];
     const DatasetPerson *person = part->set->person;
     for (int first = 0, n; first < part->people; first += n) {
@@ -361,7 +361,7 @@ static Status validator_all(const MeshTask *t, Predictor *predictor, Errors *e) 
         while (first + n < part->people && n < VALIDATION_BATCH &&
                person[part->person[first + n]].photo == person[part->person[first]].photo)
             n++;
-        TRY(validator_photo(t, predictor, part, first, n, e));
+        TRY(validate_photo(t, predictor, part, first, n, e));
     }
     return OK;
 }
@@ -375,7 +375,7 @@ static Status validate(void *self, Params *params, TrainMetrics *out) {
                 .vertices = {calloc(v, sizeof(float)), calloc(v, sizeof(float))}};
     CHECK(e.mpjpe && e.vertices[0] && e.vertices[1], "out of memory");
     e.pa = e.mpjpe + people, e.pve = e.pa + people;
-    Status status = validator_all(t, predictor, &e);
+    Status status = validate_all(t, predictor, &e);
     if (status == OK)
         *out = (TrainMetrics){.name = {"mpjpe_mm", "pa_mpjpe_mm", "pve_mm"},
                               .value = {metrics_mean(e.mpjpe, e.n), metrics_mean(e.pa, e.n),

@@ -200,50 +200,50 @@ typedef struct {
     Crop crop[VALIDATION_BATCH];
 } Validator;
 
-static Status validator_open(const PoseTask *t, Params *params, Validator *w) {
-    w->graph = graph_new();
-    Scope m = {.graph = w->graph, .params = params};
-    w->input = graph_input(w->graph, "input", F32,
+static Status validator_open(const PoseTask *t, Params *params, Validator *v) {
+    v->graph = graph_new();
+    Scope m = {.graph = v->graph, .params = params};
+    v->input = graph_input(v->graph, "input", F32,
                            (Shape){VALIDATION_BATCH, t->spec.height, t->spec.width, 3});
-    w->peaks = pose2d_peaks(&m, net_build(&t->spec, &m, w->input, NULL).raw, true);
-    w->crops = calloc(shape_size(w->input->shape), sizeof *w->crops);
-    w->found = calloc((size_t)(VALIDATION_BATCH * t->spec.joints), sizeof *w->found);
-    CHECK(w->crops && w->found, "out of memory");
-    PlanOptions o = {.keep = &w->peaks, .keeps = 1, .fix_params = true};
-    return plan_new(w->graph, params_backend(params), &o, &w->plan);
+    v->peaks = pose2d_peaks(&m, net_build(&t->spec, &m, v->input, NULL).raw, true);
+    v->crops = calloc(shape_size(v->input->shape), sizeof *v->crops);
+    v->found = calloc((size_t)(VALIDATION_BATCH * t->spec.joints), sizeof *v->found);
+    CHECK(v->crops && v->found, "out of memory");
+    PlanOptions o = {.keep = &v->peaks, .keeps = 1, .fix_params = true};
+    return plan_new(v->graph, params_backend(params), &o, &v->plan);
 }
 
-static void validator_close(Validator *w) {
-    plan_free(w->plan);
-    graph_free(w->graph);
-    free(w->crops);
-    free(w->found);
+static void validator_close(Validator *v) {
+    plan_free(v->plan);
+    graph_free(v->graph);
+    free(v->crops);
+    free(v->found);
 }
 
-static Status validator_crop(const PoseTask *t, Validator *w, const DatasetPerson *p, Dataset *set,
+static Status validator_crop(const PoseTask *t, Validator *v, const DatasetPerson *p, Dataset *set,
                              int i) {
     Image photo;
     CropBox box = crop_pose_box(p->box, (double)t->spec.width / t->spec.height);
     Crop crop = crop_around(&box, t->spec.height, t->spec.width);
-    w->crop[i] = crop_around(&box, t->heat_h, t->heat_w);
+    v->crop[i] = crop_around(&box, t->heat_h, t->heat_w);
     TRY(dataset_photo(set, p->photo, &photo));
     crop_run(&photo, &crop, 1, &t->pixels,
-             w->crops + (size_t)i * (size_t)(t->spec.height * t->spec.width * 3));
+             v->crops + (size_t)i * (size_t)(t->spec.height * t->spec.width * 3));
     dataset_release(set, p->photo);
     return OK;
 }
 
 /* People first .. first + n - 1 of the validation set. */
-static Status validator_batch(const PoseTask *t, Validator *w, int first, int n, Held *held) {
+static Status validator_batch(const PoseTask *t, Validator *v, int first, int n, Held *held) {
     const TrainPart *part = &t->validation.part[0];
     for (int i = 0; i < n; i++)
-        TRY(validator_crop(t, w, &part->set->person[part->person[first + i]], part->set, i));
-    plan_write(w->plan, w->input, F32, w->crops);
-    plan_run(w->plan);
-    plan_read(w->plan, w->peaks, F32, w->found);
+        TRY(validator_crop(t, v, &part->set->person[part->person[first + i]], part->set, i));
+    plan_write(v->plan, v->input, F32, v->crops);
+    plan_run(v->plan);
+    plan_read(v->plan, v->peaks, F32, v->found);
     for (int i = 0; i < n; i++) {
         float found[CROWD_KEYPOINTS][3];
-        pose2d_place((const float(*)[3])w->found + i * t->spec.joints, t->spec.joints, &w->crop[i],
+        pose2d_place((const float(*)[3])v->found + i * t->spec.joints, t->spec.joints, &v->crop[i],
                      found);
         held[first + i] = hold(&part->set->person[part->person[first + i]],
                                (const float(*)[3])found, t->spec.joints);
@@ -256,15 +256,15 @@ static Status validate(void *self, Params *params, TrainMetrics *out) {
     int people = t->validation.part[0].people;
     Held *held = calloc((size_t)people, sizeof *held);
     CHECK(held, "out of memory");
-    Validator w = {0};
-    Status status = validator_open(t, params, &w);
+    Validator v = {0};
+    Status status = validator_open(t, params, &v);
     for (int first = 0; first < people && status == OK; first += VALIDATION_BATCH) {
         int left = people - first;
         status =
-            validator_batch(t, &w, first, left < VALIDATION_BATCH ? left : VALIDATION_BATCH, held);
+            validator_batch(t, &v, first, left < VALIDATION_BATCH ? left : VALIDATION_BATCH, held);
     }
     if (status == OK) summarise(held, people, out);
-    validator_close(&w);
+    validator_close(&v);
     free(held);
     return status;
 }

@@ -47,5 +47,5 @@ unsigned op_changes(OpKind kind) {
 }
 
 bool op_keeps_numbers(OpKind kind) {
-    return kind == OP_reduce || kind == OP_binary || kind == OP_batchnorm;
+    return kind == OP_reduce || kind == OP_binary || kind == OP_batchnorm || kind == OP_update;
 }

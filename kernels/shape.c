@@ -324,7 +324,7 @@ static void shape_update(const UpdateAttr *a, const Rule *r) {
     need_shape(r, 1, r->in[0].shape);
     need_optional(r, 2, r->in[0].shape);
     need_optional(r, 3, r->in[0].shape);
-    need_shape(r, 4, (Shape){r->in[4].shape.n, 1, 1, 4});
+    need_shape(r, 4, (Shape){r->in[4].shape.n, 1, 1, UPDATE_HYPER});
     need_optional(r, 5, vector(1));
 }
 

@@ -43,7 +43,8 @@ static double squared_norm(const UpdateAttr *a, const REAL *g) {
 void KERNEL(update_forward)(const Call *c) {
     const UpdateAttr *a = c->attr;
     REAL *w = c->in[0].data, *g = c->in[1].data, *m = c->in[2].data, *v = c->in[3].data;
-    REAL *hyper = (REAL *)c->in[4].data + 4 * update_row(c->in[5].data, c->in[4].shape.n);
+    REAL *hyper =
+        (REAL *)c->in[4].data + UPDATE_HYPER * update_row(c->in[5].data, c->in[4].shape.n);
     if (a->clip > 0) hyper[3] = (REAL)sqrt(squared_norm(a, g));
     UpdateStep s = update_step(a, hyper);
     if (s.scale == 0) return;

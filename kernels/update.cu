@@ -14,7 +14,7 @@ typedef struct {
 static __global__ void update_part(size_t count, UpdateAttr a, const REAL *__restrict__ hyper,
                                    int rows, const REAL *__restrict__ cursor, Slabs p) {
     __shared__ UpdateStep step;
-    if (threadIdx.x == 0) step = update_step(&a, hyper + 4 * update_row(cursor, rows));
+    if (threadIdx.x == 0) step = update_step(&a, hyper + UPDATE_HYPER * update_row(cursor, rows));
     __syncthreads();
     if (step.scale == 0) return;
     EACH(i, count) {
@@ -39,7 +39,7 @@ struct Squares {
 
     __device__ double term(unsigned at, unsigned) const { return (double)g[at] * (double)g[at]; }
     __device__ void put(unsigned, double sum) const {
-        REAL *norm = hyper + 4 * update_row(cursor, rows) + 3;
+        REAL *norm = hyper + UPDATE_HYPER * update_row(cursor, rows) + 3;
         double before = first ? 0 : (double)*norm;
         *norm = (REAL)sqrt(sum + before * before);
     }

@@ -1,7 +1,6 @@
 /* Kinematics: one person's joints in a pose, on the host and in double precision.
  *
- *     Kinematics k = kinematics_of(&body->tree, rest, pose);     // rest: joints of the shaped
- * T-pose
+ *     Kinematics k = kinematics_of(&body->tree, rest, pose);     // rest: joints in a T
  *
  * The kinematic chain is geom.h's.
  */

@@ -769,6 +769,16 @@ static void test_inputs_stay(void **state) {
                     support_in_folder("photo.png"), out, support_in_folder("body.npz"), out);
     assert_int_equal(p->status, 2);
     assert_non_null(strstr(p->err, "detections.json: would be overwritten"));
+    static const char *const cameras[] = {"result.npz", "detections.json", "result.json"};
+    for (int i = 0; i < 3; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "inputs/%s", cameras[i]);
+        if (i) support_write_text(name, "[[90, 0, 32], [0, 90, 32], [0, 0, 1]]");
+        p = process_run("detect %s -o %s --detector " DETECTOR " --intrinsics %s/%s",
+                        support_in_folder("photo.png"), out, out, cameras[i]);
+        assert_int_equal(p->status, 2);
+        assert_non_null(strstr(p->err, "would be overwritten"));
+    }
 }
 
 /* What is meant for a closed stream must not end up in a result. */

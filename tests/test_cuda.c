@@ -91,8 +91,9 @@ static double difference(const double *got, const double *want, size_t n) {
     double most = 0, largest = 0;
     for (size_t i = 0; i < n; i++) {
         largest = fmax(largest, fabs(want[i]));
-        most = isnan(got[i]) ? NAN : fmax(most, fabs(got[i] - want[i]));
-        if (isnan(most)) return most;
+        double d = fabs(got[i] - want[i]);
+        if (isnan(d)) return d;
+        most = fmax(most, d);
     }
     return most / (largest + 1e-9);
 }

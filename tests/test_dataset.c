@@ -78,7 +78,6 @@ static void test_coco_fields(void **state) {
     assert_true(p->box[0] == -5 && p->visible == 0.25f && p->has == DATASET_KEYPOINTS);
     assert_true(p->keypoints[25][0] == 25 && p->keypoints[25][1] == 50 && p->keypoints[25][2] == 1);
     assert_true(p->keypoints[24][0] == 0 && p->keypoints[24][2] == 0);
-    assert_true(p->center[0] == 10 && p->scale > 0);
     dataset_close(d);
 }
 
@@ -131,7 +130,8 @@ static void test_single_person_sets(void **state) {
         const DatasetPerson *p = &d->person[i];
         const char *photo = d->photo[p->photo].path;
         size_t k = 0; /* the entry that this is: places tell them apart */
-        while (k < (size_t)d->people && (float)array_get(center, 2 * k) != p->center[0]) k++;
+        double middle = ((double)p->box[0] + p->box[2]) / 2;
+        while (k < (size_t)d->people && !(fabs(array_get(center, 2 * k) - middle) < 1e-3)) k++;
         if (k == (size_t)d->people || !ends_with(photo, file_text(&f, "imgname", k))) continue;
         found++;
         float height = 200 * (float)array_get(scale, k) / 1.1f;

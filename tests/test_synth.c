@@ -311,24 +311,31 @@ static void test_files(void **state) {
     json_decref(truth);
 }
 
+/* Makes a locale whose numbers have a comma; false where there is nothing to make it of. */
+static bool set_comma(void) {
+    char command[4400];
+    snprintf(command, sizeof command, "localedef -i de_DE -f UTF-8 '%s' >/dev/null 2>&1",
+             support_in_folder("comma.UTF-8"));
+    return system(command) == 0 && !setenv("LOCPATH", support_folder(), 1) &&
+           setlocale(LC_NUMERIC, "comma.UTF-8");
+}
+
 /* A program that has set its user's locale gets the same files; what failed before is not told. */
 static void test_comma(void **state) {
     (void)state;
-    static const char *const commas[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "es_ES.UTF-8", "ru_RU.UTF-8",
-                                         "pl_PL.UTF-8", "it_IT.UTF-8", "pt_BR.UTF-8", NULL};
-    const char *const *comma = commas;
     assert_int_equal(crowdrec_synth(&(CrowdrecSynth){.scenes = 1}, NULL), CROWDREC_BAD_USAGE);
     assert_string_not_equal(crowdrec_error(), "");
-    while (*comma && !setlocale(LC_NUMERIC, *comma)) comma++;
+    bool comma = set_comma();
+    char text[8];
     assert_int_equal(write_world(support_in_folder("comma"), NULL), CROWDREC_OK);
     assert_string_equal(crowdrec_error(), "");
-    char text[8];
     snprintf(text, sizeof text, "%.1f", 0.5);
     setlocale(LC_NUMERIC, "C");
-    assert_string_equal(text, *comma ? "0,5" : "0.5");
+    unsetenv("LOCPATH");
+    if (!comma) skip();
+    assert_string_equal(text, "0,5");
     int people = 0;
     check_json(support_in_folder("comma"), "scene_000000.png", &people);
-    if (!*comma) skip();
 }
 
 static void test_jpeg(void **state) {

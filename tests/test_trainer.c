@@ -250,6 +250,12 @@ static void wrong_options_are_refused(void **state) {
     assert_non_null(strstr(error_reason(), "/nowhere"));
     o = options_of(CROWDREC_TRAIN_POSE, folder), o.rate = NAN;
     assert_int_equal(train(&o, NULL), ERR_USAGE);
+    assert_non_null(strstr(error_reason(), "rate: "));
+    o = options_of(CROWDREC_TRAIN_POSE, folder), o.loss_weights[3] = NAN;
+    assert_int_equal(train(&o, NULL), ERR_USAGE);
+    o.loss_weights[3] = -1, o.loss_weights[0] = 5;
+    assert_int_equal(train(&o, NULL), ERR_USAGE);
+    assert_non_null(strstr(error_reason(), "loss_weights: -1"));
     o = options_of(CROWDREC_TRAIN_POSE, folder), o.seed = -1;
     assert_int_equal(train(&o, NULL), ERR_USAGE);
     assert_non_null(strstr(error_reason(), "seed: -1"));
@@ -307,7 +313,7 @@ static Trainer *toy_trainer(Toy *toy, TrainerOptions o) {
     if (o.update.clip == 0) o.update.clip = INFINITY;
     must(trainer_new(&task, &o, &t));
     init_fill(&t->spec, 3, t->params);
-    trainer_average_reset(t);
+    must(trainer_average_reset(t));
     return t;
 }
 

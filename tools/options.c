@@ -328,9 +328,8 @@ static const Option option[] = {
     {"--size", 0, SPAN, "WIDTHxHEIGHT", AT(synth.width), 64, 32768, NULL, COMMAND_SYNTH,
      "Size of the photos in pixels.  Default: 1280x720."},
     {"--tall", 0, REACH, "A..B", AT(synth.tall), 4, 32768, NULL, COMMAND_SYNTH,
-     "Height of standing people in pixels, least and greatest.  Default: 20..400, but at most 0.9 "
-     "of "
-     "the photo's."},
+     "Height of standing people in pixels, least and greatest.  Default: 20..400, but at most "
+     "0.9 of the photo's."},
     {"--focal", 0, REAL, "F", AT(synth.focal), 16, 1e7, NULL, COMMAND_SYNTH,
      "Focal length in pixels.  Default: the image diagonal, which the other commands assume too."},
     {"--seed", 0, INTEGER, "S", AT(seed), 0, 2147483647, NULL, COMMAND_SYNTH,
