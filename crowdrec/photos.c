@@ -45,18 +45,29 @@ static int by_entry(const struct dirent **a, const struct dirent **b) {
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static Status append_folder(Photos *photos, int *capacity, const char *folder) {
+/* What an earlier run drew into the folder, where results go. */
+static bool is_drawn(const char *name) {
+    for (const char *const *p = output_pictures; *p; p++)
+        if (!strcmp(*p, name)) return true;
+    return false;
+}
+
+static Status append_folder(Photos *photos, int *capacity, const char *folder, const char *output) {
     struct dirent **entry;
+    bool results = file_is_same(folder, output);
+    int before = photos->count;
     int count = scandir(folder, &entry, is_photo, by_entry), length = (int)strlen(folder);
     if (count < 0) return fail(ERR_INPUT, "%s: cannot list: %s", folder, strerror(errno));
     while (length > 1 && folder[length - 1] == '/') length--;
     for (int i = 0; i < count; i++) {
-        append(photos, capacity,
-               arena_printf(photos->arena, "%.*s/%s", length, folder, entry[i]->d_name));
+        if (!results || !is_drawn(entry[i]->d_name))
+            append(photos, capacity,
+                   arena_printf(photos->arena, "%.*s/%s", length, folder, entry[i]->d_name));
         free(entry[i]);
     }
     free(entry);
-    if (!count) return fail(ERR_INPUT, "%s: no photo in this folder (jpg, png, ...)", folder);
+    if (photos->count == before)
+        return fail(ERR_INPUT, "%s: no photo in this folder (jpg, png, ...)", folder);
     return OK;
 }
 
@@ -121,7 +132,7 @@ static Status list(const char *const *paths, int count, const char *output, Phot
     int capacity = 0;
     for (int i = 0; i < count; i++) {
         if (file_is_folder(paths[i]))
-            TRY(append_folder(photos, &capacity, paths[i]));
+            TRY(append_folder(photos, &capacity, paths[i], output));
         else
             append(photos, &capacity, arena_strdup(photos->arena, paths[i]));
     }

@@ -5,7 +5,8 @@
  *     image_read(photos.photo[0].path, ...);
  *     photos_free(&photos);
  *
- * A folder stands for the photos in it (by extension, not those of its folders), in order of name.
+ * A folder stands for the photos in it (by extension, not those of its folders), in order of name;
+ * in the output folder the pictures of an earlier run are none.
  */
 #ifndef CROWDREC_PHOTOS_H
 #define CROWDREC_PHOTOS_H

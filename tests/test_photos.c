@@ -24,6 +24,25 @@ static void test_folder(void **state) {
     photos_free(&photos);
 }
 
+/* Only where results go: elsewhere a photo may have that name. */
+static void test_drawn(void **state) {
+    (void)state;
+    assert_int_equal(file_make_folder(support_in_folder("again")), OK);
+    support_write_text("again/side.png", "");
+    const char *folder = support_in_folder("again"), *same = support_in_folder("again/../again/");
+    Photos photos;
+    assert_int_equal(photos_list(&folder, 1, same, &photos), ERR_INPUT);
+    support_write_text("again/a.jpg", "");
+    support_write_text("again/overlay.png", "");
+    assert_int_equal(photos_list(&folder, 1, same, &photos), OK);
+    assert_int_equal(photos.count, 1);
+    assert_string_equal(photos.photo[0].name, "a.jpg");
+    photos_free(&photos);
+    assert_int_equal(photos_list(&folder, 1, "out", &photos), OK);
+    assert_int_equal(photos.count, 3);
+    photos_free(&photos);
+}
+
 static void test_one(void **state) {
     (void)state;
     Photos photos;
@@ -69,8 +88,9 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_folder), cmocka_unit_test(test_one),
-                                       cmocka_unit_test(test_stems), cmocka_unit_test(test_taken),
-                                       cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_folder), cmocka_unit_test(test_drawn),
+        cmocka_unit_test(test_one),    cmocka_unit_test(test_stems),
+        cmocka_unit_test(test_taken),  cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
