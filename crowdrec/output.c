@@ -20,6 +20,12 @@ const char *const output_names[] = {"detections.json", "keypoints.json", "predic
                                     "eval.json", NULL};
 const char *const output_pictures[] = {"overlay.png", "side.png", NULL};
 
+bool output_is_picture(const char *name) {
+    for (const char *const *p = output_pictures; *p; p++)
+        if (!strcmp(*p, name)) return true;
+    return false;
+}
+
 Status output_prepare(const char *folder) {
     char path[FILE_PATH];
     if (!*folder) return fail(ERR_USAGE, "--output: '' names no folder");

@@ -17,6 +17,7 @@
 /* Names of the files that cover all photos, and of the pictures of one; each list ends in NULL. */
 extern const char *const output_names[];
 extern const char *const output_pictures[];
+bool output_is_picture(const char *name);
 
 /* Makes the folder and proves that a file can be made in it; ERR_USAGE otherwise. */
 Status output_prepare(const char *folder);

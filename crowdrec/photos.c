@@ -45,13 +45,6 @@ static int by_entry(const struct dirent **a, const struct dirent **b) {
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-/* What an earlier run drew into the folder, where results go. */
-static bool is_drawn(const char *name) {
-    for (const char *const *p = output_pictures; *p; p++)
-        if (!strcmp(*p, name)) return true;
-    return false;
-}
-
 static Status append_folder(Photos *photos, int *capacity, const char *folder, const char *output) {
     struct dirent **entry;
     bool results = file_is_same(folder, output);
@@ -60,7 +53,7 @@ static Status append_folder(Photos *photos, int *capacity, const char *folder, c
     if (count < 0) return fail(ERR_INPUT, "%s: cannot list: %s", folder, strerror(errno));
     while (length > 1 && folder[length - 1] == '/') length--;
     for (int i = 0; i < count; i++) {
-        if (!results || !is_drawn(entry[i]->d_name))
+        if (!results || !output_is_picture(entry[i]->d_name))
             append(photos, capacity,
                    arena_printf(photos->arena, "%.*s/%s", length, folder, entry[i]->d_name));
         free(entry[i]);

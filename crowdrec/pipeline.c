@@ -241,8 +241,7 @@ static Status check_places(const Pipeline *p) {
         static const char *const cameras[] = {"result.json", "result.npz", NULL};
         const Photo *photo = &p->photos.photo[i];
         TRY(refuse_same(o->intrinsics, photo->folder, cameras));
-        if (strcmp(photo->name, output_pictures[0]) && strcmp(photo->name, output_pictures[1]))
-            continue;
+        if (!output_is_picture(photo->name)) continue;
         for (int k = 0; k < p->photos.count; k++)
             TRY(refuse_same(photo->path, p->photos.photo[k].folder, output_pictures));
     }

@@ -81,9 +81,7 @@ static void product_weight_gradient(const Conv *g, const Call *c) {
     onednn_gemm(g->co, g->ci, g->n * g->h * g->w, dz, x, c->din[1].data, g->ci, c->add[1]);
 }
 
-/* Who does each pass of a call.  Numbers of the ways are kept in files (tune.h): new ones come
- * last.
- */
+/* Who does each pass of a call; their numbers are kept in files (tune.h), so new ones come last. */
 typedef enum { BY_LOOPS, BY_DEPTHWISE, BY_ONEDNN, BY_PRODUCT, BY_WINOGRAD } Way;
 enum { WAYS = BY_WINOGRAD + 1 };
 enum { FORWARD_PASS, INPUT_PASS, WEIGHT_PASS, PASS_COUNT };
