@@ -1,5 +1,7 @@
 #include "autograd/chain.h"
 
+#include "tensor/parallel.h"
+
 #include <stdlib.h>
 
 enum { DEFAULT_LIMIT = 3 << 19, WEIGHTS = 4 };
@@ -99,7 +101,7 @@ static void put_zeros(StepList *to, Step *s) {
     }
 }
 
-static void narrow(Step *s, const Chain *chain) {
+static void narrow(Step *s, Chain *chain) {
     s->chain = chain;
     for (int i = 0; i < CHAIN_TENSORS; i++) {
         Tensor *t = chain_tensor(&s->call, i);
@@ -120,6 +122,7 @@ static void put_chain(StepList *to, StepList *from, const Run *r, Arena *arena) 
         narrow(s, chain);
         put(to, s);
     }
+    chain->lanes = parallel_threads() < chain->blocks ? parallel_threads() : chain->blocks;
     put_folds(to, from, r, PASS_BACKWARD);
 }
 

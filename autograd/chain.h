@@ -8,6 +8,10 @@
  * first images, then on the next ones, `blocks` times.  Weights that are folded for them are folded
  * before the chain, gradients of folded weights go on behind it, and gradients of weights, which
  * every block adds to, are cleared before it.
+ *
+ * Threads share out the blocks, in a lane each.  Where there are several, lanes have calls and
+ * memory of their own: values of one block, a workspace, and gradients of weights, which are added
+ * to those of the first lane when all are done (run.h).
  */
 #ifndef AUTOGRAD_CHAIN_H
 #define AUTOGRAD_CHAIN_H
@@ -19,11 +23,17 @@
 struct Chain {
     int first, last; /* steps, both included */
     int images, blocks;
+    int lanes;                           /* blocks that run side by side; 1: one, on all threads */
+    size_t offset;                       /* of the first lane's memory in the plan's arena */
+    size_t values, workspace, gradients; /* bytes of what a lane's memory has, in this order */
 };
 
 /* limit: bytes of what a convolution reads and writes of `images` images (of one, where that is
  * more); 0: about what a processor's caches hold. */
 void chain_find(const Graph *g, StepList *list, size_t limit, Arena *arena);
+
+/* Bytes of a lane's memory. */
+static inline size_t chain_bytes(const Chain *c) { return c->values + c->workspace + c->gradients; }
 
 /* The tensors of a call that hold something of each image; others are the same for all. */
 enum { CHAIN_TENSORS = 6 };

@@ -1,11 +1,9 @@
 #include "autograd/plan.h"
 
-#include "autograd/chain.h"
 #include "autograd/order.h"
 #include "autograd/profile.h"
+#include "autograd/run.h"
 #include "autograd/slots.h"
-#include "autograd/step.h"
-#include "tensor/seconds.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -31,8 +29,7 @@ static void *address(const Plan *plan, const Slot *s) {
     return s->outside ? s->outside : plan->memory + s->offset;
 }
 
-/* Steps that run side by side have workspaces of their lanes' own (order.h). */
-enum { LANES = 4, WORKSPACE_ALIGN = 256 };
+enum { LANES = 4 }; /* of order.h */
 
 static bool runs_beside(const Plan *plan) {
     return plan->backend->capture_wait && !plan->options.plain;
@@ -40,18 +37,11 @@ static bool runs_beside(const Plan *plan) {
 
 /* One op asks for workspace and state.  Only the largest workspace counts. */
 static void prepare_steps(Plan *plan) {
-    size_t most = 0;
     for (int i = 0; i < plan->list.count; i++) {
         Step *s = &plan->list.step[i];
-        if (s->pass != PASS_FORWARD && s->pass != PASS_BACKWARD) continue;
-        const OpKernels *op = &plan->backend->op[s->node.op];
-        s->call.precision = plan->backend->precision;
-        s->call.exact = plan->backend->exact;
-        s->call.tune = plan->backend->tune;
-        if (op->prepare) op->prepare(&s->call, s->pass == PASS_BACKWARD);
-        if (s->call.workspace_size > most) most = s->call.workspace_size;
+        if (s->pass == PASS_FORWARD || s->pass == PASS_BACKWARD)
+            run_prepare(plan->backend, s, plan->arena, &plan->workspace);
     }
-    plan->workspace = (most + WORKSPACE_ALIGN - 1) / WORKSPACE_ALIGN * WORKSPACE_ALIGN;
 }
 
 /* Steps that step_list put together run as one. */
@@ -200,14 +190,14 @@ static Status bind_steps(Plan *plan) {
     return OK;
 }
 
+/* Steps that run side by side have workspaces of their lanes' own (order.h). */
 static void bind_lanes(Plan *plan) {
     if (runs_beside(plan))
         plan->order = order_find(&plan->list, plan->backend->real_size, LANES, plan->arena);
     char *first = address(plan, slots_own(&plan->slots, SLOT_WORKSPACE));
     for (int i = 0; i < plan->list.count; i++) {
-        Call *c = &plan->list.step[i].call;
         size_t lane = plan->order ? (size_t)plan->order[i].lane : 0;
-        c->workspace = c->workspace_size ? first + plan->workspace * lane : NULL;
+        run_bind(plan->backend, &plan->list.step[i], plan->memory, first + plan->workspace * lane);
     }
 }
 
@@ -237,11 +227,7 @@ Status plan_new(Graph *g, const Backend *backend, const PlanOptions *options, Pl
 void plan_free(Plan *plan) {
     if (!plan) return;
     if (plan->captured) plan->backend->graph_drop(plan->captured);
-    for (int i = 0; i < plan->list.count; i++) {
-        Step *s = &plan->list.step[i];
-        if (s->node.op < OP_COUNT && plan->backend->op[s->node.op].drop && s->call.state)
-            plan->backend->op[s->node.op].drop(&s->call);
-    }
+    for (int i = 0; i < plan->list.count; i++) run_drop(plan->backend, &plan->list.step[i]);
     if (plan->memory) plan->backend->release(plan->memory);
     free(plan->list.step);
     arena_free(plan->arena);
@@ -255,65 +241,16 @@ size_t plan_estimate(Graph *g, const Backend *backend, const PlanOptions *option
     return bytes;
 }
 
-static void run_step(const Plan *plan, const Step *s) {
-    const Backend *b = plan->backend;
-    const Tensor *filled = &s->call.dout[0];
-    switch (s->pass) {
-    case PASS_UPDATE:
-    case PASS_RECORD:
-    case PASS_FORWARD: b->op[s->node.op].forward(&s->call); break;
-    case PASS_BACKWARD: b->op[s->node.op].backward(&s->call); break;
-    case PASS_ZERO: b->fill(filled->data, 0, slots_bytes(plan->backend, filled)); break;
-    case PASS_SEED: {
-        static const double one = 1;
-        static const float one_float = 1;
-        bool is_double = b->real_size == sizeof one;
-        b->write(filled->data, is_double ? (const void *)&one : &one_float, b->real_size);
-    }
-    }
-}
-
-static void run_or_time(const Plan *plan, Step *s) {
-    double start = plan->timing ? seconds_now() : 0;
-    run_step(plan, s);
-    if (!plan->timing) return;
-    plan->backend->sync();
-    s->seconds += seconds_now() - start;
-}
-
-/* A chain's step on its next images. */
-static void move_on(const Plan *plan, Step *s, int blocks) {
-    for (int i = 0; i < CHAIN_TENSORS; i++) {
-        Tensor *t = chain_tensor(&s->call, i);
-        if (t->data && !(s->within & 1u << i))
-            t->data = (char *)t->data + (ptrdiff_t)slots_bytes(plan->backend, t) * blocks;
-    }
-}
-
-static void run_chain(const Plan *plan, const Chain *chain) {
-    for (int block = 0; block < chain->blocks; block++)
-        for (int i = chain->first; i <= chain->last; i++) {
-            run_or_time(plan, &plan->list.step[i]);
-            move_on(plan, &plan->list.step[i], 1);
-        }
-    for (int i = chain->first; i <= chain->last; i++)
-        move_on(plan, &plan->list.step[i], -chain->blocks);
-}
-
-static void run_steps(const Plan *plan) {
+static void run_steps(Plan *plan) {
     for (int i = 0; plan->timing && i < plan->list.count; i++) plan->list.step[i].seconds = 0;
     for (int i = 0; i < plan->list.count; i++) {
-        Step *s = &plan->list.step[i];
-        if (s->chain)
-            run_chain(plan, s->chain), i = s->chain->last;
-        else
-            run_or_time(plan, s);
+        i = run_step(plan->backend, &plan->list, i, plan->timing);
         i = step_last_together(&plan->list, i);
     }
 }
 
 /* Each step behind those that it must wait for, and no others. */
-static void capture_steps(const Plan *plan) {
+static void capture_steps(Plan *plan) {
     const Backend *b = plan->backend;
     size_t room = (size_t)plan->list.count + 1;
     int *mark = malloc(room * sizeof *mark), *wait = malloc(room * sizeof *wait);
@@ -322,7 +259,7 @@ static void capture_steps(const Plan *plan) {
         const OrderStep *o = &plan->order[i];
         for (int k = 0; k < o->waits; k++) wait[k] = mark[o->wait[k]];
         b->capture_wait(wait, o->waits);
-        run_step(plan, &plan->list.step[i]);
+        run_step(b, &plan->list, i, false);
         mark[i] = b->capture_mark();
     }
     free(mark);

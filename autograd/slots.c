@@ -52,8 +52,8 @@ static void keep_forever(Work *w, int slot, bool from_start) {
     s->within = NULL;
 }
 
-/* What a chain shares with other steps lives while any of its blocks runs; what it does not need
- * room for one block, from its first to its last step in each. */
+/* What a chain shares with other steps lives while any of its blocks runs; what it does not needs
+ * room for one block in a lane, from its first to its last step in each. */
 static void suit_chain(Work *w, int slot, bool of_images, const Chain *chain) {
     Slot *s = &w->slots.slot[slot];
     if (!of_images) s->within = NULL;
@@ -120,21 +120,46 @@ static Block block_of(const Work *w, const Slot *s) {
     return (Block){s->bytes, s->first, s->last + rest, 0};
 }
 
-static void place_all(Work *w) {
-    Block *block = calloc((size_t)w->slots.count, sizeof *block);
-    int *owner = malloc((size_t)w->slots.count * sizeof *owner), count = 0;
-    CHECK(block && owner, "out of memory");
+/* Places the slots within a chain in a lane's memory, the others and the chains' memory (chain
+ * NULL) in the arena; the bytes that it takes. */
+static size_t place_those(Work *w, const Chain *chain) {
+    size_t room = (size_t)(w->slots.count + w->list->count);
+    Block *block = calloc(room, sizeof *block);
+    size_t **offset = malloc(room * sizeof *offset);
+    int count = 0;
+    CHECK(block && offset, "out of memory");
     for (int i = 0; i < w->slots.count; i++) {
+        Slot *s = &w->slots.slot[i];
         bool gradient;
-        if (!w->slots.slot[i].bytes || slots_param(w->need->graph, &w->slots, i, &gradient))
+        if (!s->bytes || s->within != chain || slots_param(w->need->graph, &w->slots, i, &gradient))
             continue;
-        block[count] = block_of(w, &w->slots.slot[i]);
-        owner[count++] = i;
+        block[count] = block_of(w, s);
+        offset[count++] = &s->offset;
     }
-    w->slots.bytes = place_blocks(block, count);
-    for (int i = 0; i < count; i++) w->slots.slot[owner[i]].offset = block[i].offset;
+    for (int i = 0; !chain && i < w->list->count; i++) {
+        Chain *c = w->list->step[i].chain;
+        if (!c || c->first != i) continue;
+        block[count] = (Block){chain_bytes(c) * (size_t)c->lanes, c->first, c->last, 0};
+        offset[count++] = &c->offset;
+    }
+    size_t bytes = place_blocks(block, count);
+    for (int i = 0; i < count; i++) *offset[i] = block[i].offset;
     free(block);
-    free(owner);
+    free(offset);
+    return bytes;
+}
+
+static void place_all(Work *w) {
+    for (int i = 0; i < w->list->count; i++) {
+        Chain *c = w->list->step[i].chain;
+        if (!c || c->first != i) continue;
+        c->values = place_those(w, c);
+    }
+    w->slots.bytes = place_those(w, NULL);
+    for (int i = 0; i < w->slots.count; i++) {
+        Slot *s = &w->slots.slot[i];
+        if (s->within) s->offset += s->within->offset;
+    }
 }
 
 Slots slots_place(const SlotsNeed *need, StepList *list, Arena *arena) {

@@ -1,5 +1,5 @@
 /* Slots: where a plan's values, gradients and own numbers lie in one arena, and which steps need
- * them there.  Used by plan.c only. */
+ * them there.  Of autograd alone. */
 #ifndef AUTOGRAD_SLOTS_H
 #define AUTOGRAD_SLOTS_H
 
@@ -15,7 +15,7 @@ typedef struct {
     int first, last;     /* steps; last may be SLOT_FOREVER */
     size_t offset;       /* in the arena */
     void *outside;       /* or in the slabs of Params, where the plan puts it */
-    const Chain *within; /* only this chain's steps touch it: it holds one block of images */
+    const Chain *within; /* only this chain's steps touch it: it holds a block of images a lane */
 } Slot;
 
 typedef struct {

@@ -18,11 +18,13 @@ typedef struct {
     Pass pass;
     Node node;
     Call call;
-    unsigned again;     /* inputs and outputs (masks of op.h) that are values made a second time */
-    const Chain *chain; /* chain.h; NULL: it runs once */
-    bool together;      /* runs with those beside it of which this is true (Call.next) */
-    unsigned within;    /* its tensors (a mask over chain.h's) that hold one block of images */
-    double seconds;     /* of the latest timed run */
+    unsigned again;   /* inputs and outputs (masks of op.h) that are values made a second time */
+    Chain *chain;     /* chain.h; NULL: it runs once */
+    Call *beside;     /* of its chain's lanes from the second on */
+    size_t gradients; /* where its gradients of weights are among those of a lane, bytes */
+    bool together;    /* runs with those beside it of which this is true (Call.next) */
+    unsigned within;  /* its tensors (a mask over chain.h's) that hold one block of images */
+    double seconds;   /* of the latest timed run */
 } Step;
 
 #define STEP_PRESENT ((void *)64)

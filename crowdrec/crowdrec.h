@@ -16,9 +16,9 @@
  * whole numbers.  3D is the camera frame, x right, y down, z forward, metres.  Angles are radians.
  *
  * Threads: one call at a time in a process; inside, all cores work.  Results do not depend on their
- * number, but for one thing: oneDNN sums the gradients of some convolutions' weights in an order
- * that does, so refined bodies may differ by rounding.  Texts that are handed out live as long as
- * their comment says.
+ * number, but for one thing: gradients of convolutions' weights are summed in an order that does,
+ * so refined bodies and trained weights may differ by rounding.  Texts that are handed out live as
+ * long as their comment says.
  */
 #ifndef CROWDREC_CROWDREC_H
 #define CROWDREC_CROWDREC_H

@@ -60,6 +60,7 @@ typedef struct {
 } Pass;
 
 struct OnednnConv {
+    dnnl_stream_t stream; /* of its own: convs of several lanes run at a time */
     Pass forward, input_gradient, weight_gradient;
 };
 
@@ -67,19 +68,11 @@ static void need(dnnl_status_t status, const char *what) {
     CHECK(status == dnnl_success, "onednn: %s: %s", what, dnnl_status2str(status));
 }
 
-/* The process has one engine and one stream, made at first use; prepare is not called in parallel.
- */
+/* The process has one engine, made at first use; prepare is not called in parallel. */
 static dnnl_engine_t the_engine(void) {
     static dnnl_engine_t engine;
     if (!engine) need(dnnl_engine_create(&engine, dnnl_cpu, 0), "engine");
     return engine;
-}
-
-static dnnl_stream_t the_stream(void) {
-    static dnnl_stream_t stream;
-    if (!stream)
-        need(dnnl_stream_create(&stream, the_engine(), dnnl_stream_default_flags), "stream");
-    return stream;
 }
 
 const char *onednn_version(void) {
@@ -309,6 +302,7 @@ static bool make_gradients(OnednnConv *conv, const ConvLayouts *l, const Call *c
 OnednnConv *onednn_conv_new(const Call *c, unsigned passes, Act act, size_t *workspace) {
     OnednnConv *conv = calloc(1, sizeof *conv);
     CHECK(conv, "out of memory");
+    need(dnnl_stream_create(&conv->stream, the_engine(), dnnl_stream_default_flags), "stream");
     ConvLayouts l = conv_layouts(c);
     bool ok = true;
     if (passes & ONEDNN_FORWARD) ok = make_forward(&conv->forward, &l, c, act);
@@ -331,6 +325,7 @@ void onednn_conv_free(OnednnConv *conv) {
     pass_free(&conv->forward);
     pass_free(&conv->input_gradient);
     pass_free(&conv->weight_gradient);
+    dnnl_stream_destroy(conv->stream);
     free(conv);
 }
 
@@ -345,9 +340,10 @@ static void pass_place(const Pass *p, int id, const void *data) {
         if (p->arg[i].arg == id) place(p->arg[i].memory, data);
 }
 
-static void execute(dnnl_primitive_t primitive, int args, const dnnl_exec_arg_t *arg) {
-    need(dnnl_primitive_execute(primitive, the_stream(), args, arg), "execute");
-    need(dnnl_stream_wait(the_stream()), "wait");
+static void execute(const OnednnConv *conv, dnnl_primitive_t primitive, int args,
+                    const dnnl_exec_arg_t *arg) {
+    need(dnnl_primitive_execute(primitive, conv->stream, args, arg), "execute");
+    need(dnnl_stream_wait(conv->stream), "wait");
 }
 
 /* Addresses of weights (plain, theirs or their gradient's) and workspace. */
@@ -357,9 +353,10 @@ static void pass_begin(const Pass *p, const void *weights, char *workspace) {
     pass_place(p, DNNL_ARG_SCRATCHPAD, workspace + p->packed_bytes);
 }
 
-static void pass_reorder(dnnl_primitive_t primitive, dnnl_memory_t from, dnnl_memory_t to) {
+static void pass_reorder(const OnednnConv *conv, dnnl_primitive_t primitive, dnnl_memory_t from,
+                         dnnl_memory_t to) {
     dnnl_exec_arg_t arg[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
-    execute(primitive, 2, arg);
+    execute(conv, primitive, 2, arg);
 }
 
 static void add_to(float *restrict to, const float *restrict from, size_t size) {
@@ -378,8 +375,8 @@ void onednn_conv_forward(const OnednnConv *conv, const Call *c, void *y, void *w
     pass_place(p, DNNL_ARG_BIAS, c->in[2].data);
     pass_place(p, DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, c->in[3].data);
     pass_place(p, DNNL_ARG_DST, y);
-    pass_reorder(p->reorder, p->plain, p->packed);
-    execute(p->primitive, p->args, p->arg);
+    pass_reorder(conv, p->reorder, p->plain, p->packed);
+    execute(conv, p->primitive, p->args, p->arg);
 }
 
 void onednn_conv_input_gradient(const OnednnConv *conv, const Call *c, void *workspace) {
@@ -389,8 +386,8 @@ void onednn_conv_input_gradient(const OnednnConv *conv, const Call *c, void *wor
     pass_begin(p, c->in[1].data, workspace);
     pass_place(p, DNNL_ARG_DIFF_DST, c->dout[0].data);
     pass_place(p, DNNL_ARG_DIFF_SRC, c->add[0] ? scratch : dx);
-    pass_reorder(p->reorder, p->plain, p->packed);
-    execute(p->primitive, p->args, p->arg);
+    pass_reorder(conv, p->reorder, p->plain, p->packed);
+    execute(conv, p->primitive, p->args, p->arg);
     if (c->add[0]) add_to(dx, scratch, shape_size(c->din[0].shape));
 }
 
@@ -401,8 +398,8 @@ void onednn_conv_weight_gradient(const OnednnConv *conv, const Call *c, void *wo
     pass_place(p, DNNL_ARG_SRC, c->in[0].data);
     pass_place(p, DNNL_ARG_DIFF_DST, c->dout[0].data);
     pass_place(p, DNNL_ARG_DIFF_BIAS, scratch);
-    execute(p->primitive, p->args, p->arg);
-    pass_reorder(c->add[1] ? p->reorder_add : p->reorder, p->packed, p->plain);
+    execute(conv, p->primitive, p->args, p->arg);
+    pass_reorder(conv, c->add[1] ? p->reorder_add : p->reorder, p->packed, p->plain);
     if (db && c->add[2])
         add_to(db, scratch, shape_size(c->din[2].shape));
     else if (db)

@@ -4,7 +4,8 @@
  *     for (int i = 0; i < n; i++) ...
  *
  * Iterations write disjoint places and never reduce across threads, so results do not depend on the
- * number of threads.  A reduction is a loop over outputs, or over a fixed number of chunks.
+ * number of threads.  A reduction is a loop over outputs, or over a fixed number of chunks.  The
+ * one exception are gradients of convolutions' weights (autograd/chain.h, oneDNN).
  */
 #ifndef TENSOR_PARALLEL_H
 #define TENSOR_PARALLEL_H

@@ -4,6 +4,7 @@
 
 #include "autograd/build.h"
 #include "autograd/plan.h"
+#include "tensor/parallel.h"
 #include "tensor/rng.h"
 
 #include <stdlib.h>
@@ -120,6 +121,32 @@ static void blocks_of_images_equal_all(void **state) {
     }
 }
 
+/* Three blocks in three lanes, in two and in one.  Gradients of weights are summed in another
+ * order.
+ */
+static void threads_share_out_the_blocks(void **state) {
+    (void)state;
+    int threads = parallel_threads();
+    size_t values = 1 + IMAGES * HEIGHT * WIDTH * CHANNELS;
+    for (int backward = 0; backward < 2; backward++) {
+        Result *first = NULL, *ref_first = NULL;
+        for (int t = 4; t > 0; t--) {
+            PlanOptions o = {.chain_bytes = 2 * IMAGE + 1};
+            parallel_set_threads(t);
+            Result *r = result_of(&backend_cpu, o, backward, 2),
+                   *ref = result_of(&backend_ref, o, backward, 2);
+            if (!first) first = r, ref_first = ref;
+            assert_memory_equal(r->value, first->value, values * sizeof *first->value);
+            check_close("cpu", r, first, 1e-5);
+            check_close("ref", ref, ref_first, 1e-13);
+            if (r != first) free(r), free(ref);
+        }
+        free(first);
+        free(ref_first);
+    }
+    parallel_set_threads(threads);
+}
+
 static void few_images_need_no_chain(void **state) {
     (void)state;
     Result *r = result_of(&backend_ref, (PlanOptions){0}, true, 1);
@@ -141,8 +168,11 @@ static void gradients_add_over_blocks_and_runs(void **state) {
 
 static void values_within_a_chain_take_one_block(void **state) {
     (void)state;
+    int threads = parallel_threads();
+    parallel_set_threads(1);
     Result *blocks = result_of(&backend_ref, (PlanOptions){.chain_bytes = 1}, false, 1);
     Result *all = result_of(&backend_ref, (PlanOptions){0}, false, 1);
+    parallel_set_threads(threads);
     assert_true(blocks->bytes < all->bytes);
     free(blocks);
     free(all);
@@ -182,6 +212,7 @@ static void a_pool_reads_what_it_read_before(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_of_images_equal_all),
+        cmocka_unit_test(threads_share_out_the_blocks),
         cmocka_unit_test(few_images_need_no_chain),
         cmocka_unit_test(gradients_add_over_blocks_and_runs),
         cmocka_unit_test(a_pool_reads_what_it_read_before),

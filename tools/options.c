@@ -338,7 +338,9 @@ static const Option option[] = {
      "Format of the photos.  jpg has quality 93 and takes a tenth of the room.  Default: png."},
 
     {"--threads", 0, INTEGER, "N", AT(threads), 1, 4096, NULL, (unsigned)EVERY,
-     "Worker threads; results do not depend on it.  Default: one a core."},
+     "Worker threads.  Gradients of weights are summed in an order that depends on their number: "
+     "refined bodies and trained weights may differ by rounding, nothing else.  Default: one a "
+     "core."},
     {"--quiet", 0, FLAG, NULL, AT(quiet), 0, 0, NULL, (unsigned)EVERY, "Only errors on stderr."},
     {"--verbose", 0, FLAG, NULL, AT(verbose), 0, 0, NULL, (unsigned)EVERY,
      "More detail on stderr."},
