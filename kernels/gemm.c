@@ -4,6 +4,8 @@ int gemm_columns(int n) { return isa_pick(gemm_columns)(n); }
 
 int gemm_panel(void) { return isa_pick(gemm_panel)(); }
 
+int gemm_rows(void) { return isa_pick(gemm_rows)(); }
+
 size_t gemm_packed_size(int n, int k) { return (size_t)gemm_columns(n) * (size_t)k; }
 
 void gemm_pack(int n, int k, const float *b, int ldb, bool transposed, float *packed) {

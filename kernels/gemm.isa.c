@@ -7,6 +7,8 @@ int ISA_NAME(gemm_columns)(int n) { return panel_vectors(n) * LANES; }
 
 int ISA_NAME(gemm_panel)(void) { return TILE_VECTORS * LANES; }
 
+int ISA_NAME(gemm_rows)(void) { return TILE_ROWS; }
+
 void ISA_NAME(gemm_pack)(int n, int k, const float *b, int ldb, bool transposed, float *packed) {
     for (int v = 0; v < panel_vectors(n); v++) {
         int count = vector_lanes(n - v * LANES), step = panel_width(n, v) * LANES;

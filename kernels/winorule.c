@@ -1,6 +1,6 @@
 #include "kernels/winorule.h"
 
-#include "kernels/isa.h"
+#include "kernels/gemm.h"
 #include "kernels/winotile.h"
 
 #include <math.h>
@@ -26,7 +26,6 @@ typedef struct {
 } Cost;
 
 typedef struct {
-    int vector, tile_rows, tile_columns;
     double near;     /* transformed weights that the near caches hold */
     Cost pass[2][3]; /* of strides 1 and 2 */
 } Costs;
@@ -35,9 +34,6 @@ typedef struct {
  * (direct) and `bench sweep 220`.  Stride 2: one of the fourth with AVX2 alone, fitted to larger
  * shapes like the sweep's with at least 64 tiles and 24 channels. */
 static const Costs AVX2 = {
-    .vector = 8,
-    .tile_rows = 6,
-    .tile_columns = 16,
     .near = 500e3,
     .pass = {
         {
@@ -71,9 +67,6 @@ static const Costs AVX2 = {
 
 /* One of the fourth: stride 1 fitted to `bench sweep 500`, stride 2 to the larger shapes. */
 static const Costs AVX512 = {
-    .vector = 16,
-    .tile_rows = 8,
-    .tile_columns = 48,
     .near = 1e6,
     .pass = {
         {
@@ -122,15 +115,14 @@ bool winorule_pays(const Winograd *s, WinogradPass pass) {
     double weights = (double)s->c * s->k, tiles = s->tiles;
     double inputs = (double)s->n * s->h * s->w, outputs = (double)s->n * s->out_h * s->out_w;
     double direct = cost->direct.inner * s->n * inner_taps(s->h, s->stride) *
-                        inner_taps(s->w, s->stride) * from * whole(to, costs->vector) +
+                        inner_taps(s->w, s->stride) * from * gemm_columns(to) +
                     cost->direct.all * 9 * outputs * weights +
                     cost->direct.row * s->n * s->out_h * weights +
                     cost->direct.weight * 9 * weights +
                     cost->direct.number * (inputs * s->c + outputs * s->k) + cost->direct.call;
-    double products =
-        pass == WINOGRAD_WEIGHT_GRADIENT
-            ? tiles * whole(s->k, costs->tile_rows) * whole(s->c, costs->tile_columns)
-            : whole(s->tiles, costs->tile_rows) * from * whole(to, costs->tile_columns);
+    double products = pass == WINOGRAD_WEIGHT_GRADIENT
+                          ? tiles * whole(s->k, gemm_rows()) * whole(s->c, gemm_panel())
+                          : whole(s->tiles, gemm_rows()) * from * whole(to, gemm_panel());
     double each = s->stride == 1 ? WINOTILE_TAPS : WINOSTRIDE_PRODUCTS;
     double numbers = s->stride == 1 ? WINOTILE_TAPS * tiles * to
                                     : tiles * (each * s->c + WINOSTRIDE_TAPS * (double)s->k);
