@@ -1,5 +1,6 @@
 #include "autograd/plan.h"
 
+#include "autograd/chain.h"
 #include "autograd/order.h"
 #include "autograd/profile.h"
 #include "autograd/run.h"

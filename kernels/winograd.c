@@ -233,13 +233,12 @@ static void product_run(Product *p, void *workspace) {
     shared->data = take(&rest, planes_size(s, *shared));
     product_shared(p);
     size_t own_size = planes_size(s, *own), size = own_size + planes_size(s, p->m);
-    int pieces = p->by_tiles ? winotile_parts(s->tiles, p->block) : winotile_parts(s->k, p->panel),
-        next = 0;
+    int pieces = p->by_tiles ? winotile_parts(s->tiles, p->block) : winotile_parts(s->k, p->panel);
     PARALLEL_FOR
     for (int worker = 0; worker < s->workers; worker++) {
         Planes mine = *own, m = p->m;
         mine.data = rest + size * (size_t)worker, m.data = mine.data + own_size;
-        for (int i; (i = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED)) < pieces;)
+        for (int i = pieces * worker / s->workers; i < pieces * (worker + 1) / s->workers; i++)
             if (p->by_tiles)
                 product_block(p, i, mine, m);
             else
