@@ -35,13 +35,13 @@ static void prepare_lanes(const Backend *b, Step *s, Arena *arena) {
 }
 
 void run_prepare(const Backend *backend, Step *step, Arena *arena, size_t *workspace) {
-    if (in_lanes(step)) {
+    size_t *most = in_lanes(step) ? &step->chain->workspace : workspace;
+    if (in_lanes(step))
         prepare_lanes(backend, step, arena);
-        workspace = &step->chain->workspace;
-    } else
+    else
         prepare(backend, step, &step->call);
     size_t wanted = aligned(step->call.workspace_size);
-    if (wanted > *workspace) *workspace = wanted;
+    if (wanted > *most) *most = wanted;
 }
 
 /* The first lane's call in the memory of another one, which lies `behind`. */
@@ -115,7 +115,7 @@ typedef struct {
     const Backend *backend;
     StepList *list;
     const Chain *chain;
-    bool timing; /* of the first lane, which takes as long as all */
+    bool timing; /* of the last lane, which has as many blocks as any */
 } Work;
 
 /* All steps on one block of images; the first block of a lane but the first lane's, which adds to
@@ -130,7 +130,7 @@ static void run_block(const Work *w, int block, int lane, bool first) {
                 t->data = (char *)t->data + slots_bytes(w->backend, t) * (size_t)block;
         }
         if (lane && first) c.add[1] = c.add[2] = false;
-        run_or_time(w->backend, s, &c, w->timing && !lane);
+        run_or_time(w->backend, s, &c, w->timing && lane == w->chain->lanes - 1);
     }
 }
 

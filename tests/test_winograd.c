@@ -18,7 +18,7 @@
 /* The error that a conv may have, as a part of its result (L2). */
 static const double TOLERANCE = 2e-6;
 
-enum { GUARD = 16, THREADS = 6 };
+enum { GUARD = 16, THREADS = 4 };
 
 /* --- numbers between guards --- */
 
