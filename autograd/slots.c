@@ -52,8 +52,8 @@ static void keep_forever(Work *w, int slot, bool from_start) {
     s->within = NULL;
 }
 
-/* What a chain shares with other steps lives while any of its blocks runs; what it does not needs
- * room for one block in a lane, from its first to its last step in each. */
+/* What a chain shares with other steps lives while any of its blocks runs; what its steps alone
+ * touch needs room for one block in a lane, from the first to the last of them. */
 static void suit_chain(Work *w, int slot, bool of_images, const Chain *chain) {
     Slot *s = &w->slots.slot[slot];
     if (!of_images) s->within = NULL;
