@@ -89,18 +89,6 @@ static void put_folds(StepList *to, const StepList *from, const Run *r, Pass pas
     }
 }
 
-/* Clears the gradients that the first block would overwrite; all blocks add to them. */
-static void put_zeros(StepList *to, Step *s) {
-    for (int i = 1; i <= 2; i++) {
-        if (!s->call.din[i].data || s->call.add[i]) continue;
-        Step zero = {.pass = PASS_ZERO, .node = {.op = OP_COUNT, .out = {s->node.in[i]}}};
-        zero.node.where = s->node.where;
-        zero.call.dout[0] = s->call.din[i];
-        put(to, &zero);
-        s->call.add[i] = true;
-    }
-}
-
 static void narrow(Step *s, Chain *chain) {
     s->chain = chain;
     for (int i = 0; i < CHAIN_TENSORS; i++) {
@@ -112,8 +100,6 @@ static void narrow(Step *s, Chain *chain) {
 static void put_chain(StepList *to, StepList *from, const Run *r, Arena *arena) {
     Chain *chain = arena_alloc(arena, sizeof *chain);
     put_folds(to, from, r, PASS_FORWARD);
-    for (int i = r->first; i < r->end; i++)
-        if (from->step[i].node.op == OP_conv) put_zeros(to, &from->step[i]);
     *chain = (Chain){.first = to->count, .last = to->count + r->convs - 1, .images = r->images};
     for (int i = r->first; i < r->end; i++) {
         Step *s = &from->step[i];
@@ -128,7 +114,7 @@ static void put_chain(StepList *to, StepList *from, const Run *r, Arena *arena) 
 
 void chain_find(const Graph *g, StepList *list, size_t limit, Arena *arena) {
     StepList to = *list;
-    to.capacity = 3 * list->count; /* a step has at most two gradients to clear */
+    to.capacity = list->count;
     to.step = malloc(((size_t)to.capacity + 1) * sizeof *to.step), to.count = 0;
     CHECK(to.step, "out of memory");
     for (int i = 0; i < list->count;) {

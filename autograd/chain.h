@@ -6,8 +6,8 @@
  *
  * Steps of a chain stand side by side and have calls of `images` images; they run in order on the
  * first images, then on the next ones, `blocks` times.  Weights that are folded for them are folded
- * before the chain, gradients of folded weights go on behind it, and gradients of weights, which
- * every block adds to, are cleared before it.
+ * before the chain, gradients of folded weights go on behind it.  Blocks add to the gradients of
+ * weights that the ones before have left.
  *
  * Threads share out the blocks, in a lane each.  Where there are several, lanes have calls and
  * memory of their own: values of one block, a workspace, and gradients of weights, which are added

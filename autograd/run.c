@@ -118,8 +118,8 @@ typedef struct {
     bool timing; /* of the last lane, which has as many blocks as any */
 } Work;
 
-/* All steps on one block of images; the first block of a lane but the first lane's, which adds to
- * what is there, overwrites gradients of weights. */
+/* All steps on one block of images.  Of gradients of weights the first block of the first lane does
+ * what the step alone would do, those of the others overwrite theirs; all later blocks add. */
 static void run_block(const Work *w, int block, int lane, bool first) {
     for (int i = w->chain->first; i <= w->chain->last; i++) {
         Step *s = &w->list->step[i];
@@ -129,7 +129,7 @@ static void run_block(const Work *w, int block, int lane, bool first) {
             if (t->data && !(s->within & 1u << k))
                 t->data = (char *)t->data + slots_bytes(w->backend, t) * (size_t)block;
         }
-        if (lane && first) c.add[1] = c.add[2] = false;
+        for (int k = 1; k <= 2; k++) c.add[k] = !first || (!lane && c.add[k]);
         run_or_time(w->backend, s, &c, w->timing && lane == w->chain->lanes - 1);
     }
 }

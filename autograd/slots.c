@@ -120,6 +120,12 @@ static Block block_of(const Work *w, const Slot *s) {
     return (Block){s->bytes, s->first, s->last + rest, 0};
 }
 
+/* The chain that begins at a step, or NULL. */
+static Chain *chain_from(const Work *w, int step) {
+    Chain *c = w->list->step[step].chain;
+    return c && c->first == step ? c : NULL;
+}
+
 /* Places the slots within a chain in a lane's memory, the others and the chains' memory (chain
  * NULL) in the arena; the bytes that it takes. */
 static size_t place_those(Work *w, const Chain *chain) {
@@ -137,8 +143,8 @@ static size_t place_those(Work *w, const Chain *chain) {
         offset[count++] = &s->offset;
     }
     for (int i = 0; !chain && i < w->list->count; i++) {
-        Chain *c = w->list->step[i].chain;
-        if (!c || c->first != i) continue;
+        Chain *c = chain_from(w, i);
+        if (!c) continue;
         block[count] = (Block){chain_bytes(c) * (size_t)c->lanes, c->first, c->last, 0};
         offset[count++] = &c->offset;
     }
@@ -151,9 +157,8 @@ static size_t place_those(Work *w, const Chain *chain) {
 
 static void place_all(Work *w) {
     for (int i = 0; i < w->list->count; i++) {
-        Chain *c = w->list->step[i].chain;
-        if (!c || c->first != i) continue;
-        c->values = place_those(w, c);
+        Chain *c = chain_from(w, i);
+        if (c) c->values = place_those(w, c);
     }
     w->slots.bytes = place_those(w, NULL);
     for (int i = 0; i < w->slots.count; i++) {

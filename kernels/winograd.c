@@ -122,9 +122,9 @@ static Product product_of(const Winograd *s, bool turned) {
     Product p = {.s = s,
                  .transforms = transforms_of(s),
                  .turned = turned,
-                 .by_tiles = s->stride > 1 || s->tiles > s->k,
-                 .panel = min(gemm_panel(), s->k)};
-    if (!p.by_tiles) p.panel = piece(s->k, gemm_panel(), gemm_columns(1), s->workers);
+                 .by_tiles = s->stride > 1 || s->tiles > s->k};
+    p.panel = p.by_tiles ? min(gemm_panel(), s->k)
+                         : piece(s->k, gemm_panel(), gemm_columns(1), s->workers);
     int inputs = input_columns(&p), outputs = output_columns(&p, p.panel);
     size_t tile =
         (size_t)transforms_of(s)->taps * sizeof(float) * (size_t)(gemm_columns(inputs) + outputs);
