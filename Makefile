@@ -78,6 +78,10 @@ CUDA_FILES := $(wildcard */*.cu */*.cuh tests/*/*.cu)
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
+# `make -j clean all`: what is removed must be gone before anything is built.
+ifneq ($(filter clean,$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+endif
 
 all: $(B)/crowdrec $(B)/libcrowdrec.a $(B)/libcrowdrec.so $(PLUGIN)
 config: $(CONFIG)
