@@ -55,6 +55,8 @@ static void run(OpRun *r, bool backward) {
         k->forward(&r->call);
     r->b->sync();
     if (k->drop) k->drop(&r->call);
+    CHECK(opblock_read(&workspace, r->arena, NULL) == OK, "%s: its workspace: %s",
+          op_info(r->op)->name, error_reason());
     opblock_drop(&workspace);
 }
 

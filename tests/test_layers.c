@@ -129,6 +129,7 @@ static void float_is_near_double_at_real_sizes(void **state) {
         {"stem", {1, 64, 48, 3}, {64, 3, 3, 3}, {.pad = 1, .stride = 2}},
         {"1x1, 64 to 256", {1, 32, 24, 64}, {256, 1, 1, 64}, {0}},
         {"1x1, 256 to 64", {1, 32, 24, 256}, {64, 1, 1, 256}, {0}},
+        {"1x1 stride 2, 3 to 64", {1, 82, 62, 3}, {64, 1, 1, 3}, {.stride = 2}},
         {"linear, 2048 to 1024", {3, 1, 1, 2048}, {1024, 1, 1, 2048}, {0}}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) compare_backends(&cases[i]);
 }
