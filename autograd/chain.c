@@ -97,6 +97,14 @@ static void narrow(Step *s, Chain *chain) {
     }
 }
 
+/* Threads that take blocks of their own; one lane, in which all threads share each block, where
+ * most of them would wait for the last blocks. */
+static int lanes_of(int blocks) {
+    int threads = parallel_threads(), rounds = (blocks + threads - 1) / threads;
+    if (4 * rounds * threads > 5 * blocks) return 1;
+    return threads < blocks ? threads : blocks;
+}
+
 static void put_chain(StepList *to, StepList *from, const Run *r, Arena *arena) {
     Chain *chain = arena_alloc(arena, sizeof *chain);
     put_folds(to, from, r, PASS_FORWARD);
@@ -108,7 +116,7 @@ static void put_chain(StepList *to, StepList *from, const Run *r, Arena *arena) 
         narrow(s, chain);
         put(to, s);
     }
-    chain->lanes = parallel_threads() < chain->blocks ? parallel_threads() : chain->blocks;
+    chain->lanes = lanes_of(chain->blocks);
     put_folds(to, from, r, PASS_BACKWARD);
 }
 

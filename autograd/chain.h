@@ -9,8 +9,8 @@
  * before the chain, gradients of folded weights go on behind it.  Blocks add to the gradients of
  * weights that the ones before have left.
  *
- * Threads share out the blocks, in a lane each.  Where there are several, lanes have calls and
- * memory of their own: values of one block, a workspace, and gradients of weights, which are added
+ * Threads share out the blocks, in a lane each, or all work on each block where there are too few
+ * for that.  Where there are several, lanes have calls and memory of their own: values of one block, a workspace, and gradients of weights, which are added
  * to those of the first lane when all are done (run.h).
  */
 #ifndef AUTOGRAD_CHAIN_H

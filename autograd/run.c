@@ -40,8 +40,11 @@ void run_prepare(const Backend *backend, Step *step, Arena *arena, size_t *works
         prepare_lanes(backend, step, arena);
     else
         prepare(backend, step, &step->call);
-    size_t wanted = aligned(step->call.workspace_size);
-    if (wanted > *most) *most = wanted;
+    size_t wanted = step->call.workspace_size;
+    for (int i = 1; in_lanes(step) && i < step->chain->lanes; i++) /* tuning may choose otherwise */
+        if (step->beside[i - 1].workspace_size > wanted)
+            wanted = step->beside[i - 1].workspace_size;
+    if (aligned(wanted) > *most) *most = aligned(wanted);
 }
 
 /* The first lane's call in the memory of another one, which lies `behind`. */

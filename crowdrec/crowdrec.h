@@ -62,7 +62,8 @@ typedef enum {
 } CrowdrecLog;
 CROWDREC_API void crowdrec_log(CrowdrecLog level);
 
-/* Worker threads of the calls that follow, at least 1; the default is one a core. */
+/* Worker threads of the calls that the same thread makes from now on, its own OpenMP loops among
+ * them; at least 1, the default is one a core. */
 CROWDREC_API void crowdrec_threads(int threads);
 
 /* Where the job ends.  Each stage needs the ones before it, or their results from a file. */
