@@ -6,6 +6,8 @@ int gemm_panel(void) { return isa_pick(gemm_panel)(); }
 
 int gemm_rows(void) { return isa_pick(gemm_rows)(); }
 
+int gemm_height(int m) { return isa_pick(gemm_height)(m); }
+
 size_t gemm_packed_size(int n, int k) { return (size_t)gemm_columns(n) * (size_t)k; }
 
 void gemm_pack(int n, int k, const float *b, int ldb, bool transposed, float *packed) {

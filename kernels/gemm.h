@@ -27,6 +27,7 @@ enum { GEMM_SLACK = 16 };
 int gemm_columns(int n);               /* n rounded up to whole vectors */
 int gemm_panel(void);                  /* columns of a panel */
 int gemm_rows(void);                   /* rows of a that are multiplied at a time */
+int gemm_height(int m);                /* rows that are computed for m of them */
 size_t gemm_packed_size(int n, int k); /* numbers that gemm_pack writes */
 
 /* b [k,n], or transposed [n,k] -> packed. */
@@ -43,6 +44,7 @@ void gemm_outer(int m, int n, int k, const float *a, int lda, const float *b, in
 ISA_DECLARE(int, gemm_columns, (int n));
 ISA_DECLARE(int, gemm_panel, (void));
 ISA_DECLARE(int, gemm_rows, (void));
+ISA_DECLARE(int, gemm_height, (int m));
 ISA_DECLARE(void, gemm_pack,
             (int n, int k, const float *b, int ldb, bool transposed, float *packed));
 ISA_DECLARE(void, gemm_packed,

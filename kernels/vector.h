@@ -58,6 +58,22 @@ VECTOR_INLINE void vector_store(float *p, Vector v, int lanes) {
         memcpy(p, &v, (size_t)lanes * sizeof *p);
 }
 
+/* Four rows of four numbers, `from_row` apart, become columns. */
+enum { QUAD = 4 };
+VECTOR_INLINE void vector_transpose_quad(const float *from, size_t from_row, float *to,
+                                         size_t to_row) {
+#ifdef __x86_64__
+    __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + from_row);
+    __m128 c = _mm_loadu_ps(from + 2 * from_row), d = _mm_loadu_ps(from + 3 * from_row);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(to, a), _mm_storeu_ps(to + to_row, b);
+    _mm_storeu_ps(to + 2 * to_row, c), _mm_storeu_ps(to + 3 * to_row, d);
+#else
+    for (int i = 0; i < QUAD; i++)
+        for (int j = 0; j < QUAD; j++) to[(size_t)j * to_row + i] = from[(size_t)i * from_row + j];
+#endif
+}
+
 VECTOR_INLINE Vector vector_of(float value) { return (Vector){0} + value; }
 
 /* a where mask is all ones, b where it is 0. */

@@ -246,18 +246,33 @@ VECTOR_INLINE void output_maps(const WinoSums *o, OutputRows *rows) {
 
 /* --- weights --- */
 
-/* Outputs' lanes of KERNEL_ROWS inputs, as numbers that are read along the inputs. */
-enum { KERNEL_ROWS = 16 };
+/* Outputs' lanes of KERNEL_ROWS inputs, as numbers that are read along the inputs; turned, memory
+ * is asked for rows that come ROWS_AHEAD later. */
+enum { KERNEL_ROWS = 16, ROWS_AHEAD = 4 };
 typedef float Kernels[KERNEL_ROWS][9][LANES];
+
+/* to[i][..][l] of one tap = from[l][i] for l below lanes and i below rows; the rows of `from` are
+ * `step` apart.  Asks memory for what comes behind them. */
+static inline void gather_tap(const float *from, size_t step, int lanes, int rows, float *to) {
+    const size_t next = sizeof(Kernels) / KERNEL_ROWS / sizeof *to;
+    for (int l = 0; l < lanes; l++) __builtin_prefetch(from + (size_t)l * step + KERNEL_ROWS);
+    int whole = lanes / QUAD * QUAD, quads = rows / QUAD * QUAD;
+    for (int l = 0; l < whole; l += QUAD)
+        for (int i = 0; i < quads; i += QUAD)
+            vector_transpose_quad(from + (size_t)l * step + i, step, to + (size_t)i * next + l,
+                                  next);
+    for (int l = 0; l < lanes; l++)
+        for (int i = l < whole ? quads : 0; i < rows; i++)
+            to[(size_t)i * next + l] = from[(size_t)l * step + i];
+}
 
 static inline void gather_kernels(const WinoWeights *w, int lane, int row, Kernels to) {
     int rows = w->rows - row < KERNEL_ROWS ? w->rows - row : KERNEL_ROWS;
     int lanes = vector_lanes(w->lanes - lane);
     const float *from = w->w + (size_t)(w->first + lane) * 9 * w->c + w->row0 + row;
-    memset(to, 0, sizeof(Kernels));
-    for (int l = 0; l < lanes; l++)
-        for (int tap = 0; tap < 9; tap++, from += w->c)
-            for (int i = 0; i < rows; i++) to[i][tap][l] = from[i];
+    if (lanes < LANES) memset(to, 0, sizeof(Kernels));
+    for (int tap = 0; tap < 9; tap++, from += w->c)
+        gather_tap(from, (size_t)9 * w->c, lanes, rows, to[0][tap]);
 }
 
 /* One 3x3 kernel a lane, the lanes from `lane` on in row `row`; rows come in order, and `held` has
@@ -267,9 +282,10 @@ static inline void read_kernels(const WinoWeights *w, int lane, int row, Kernels
     if (!w->turned && row % KERNEL_ROWS == 0) gather_kernels(w, lane, row, held);
     const float *from = w->w + (size_t)(w->row0 + row) * 9 * w->c + w->first + lane;
     for (int tap = 0; tap < 9; tap++) {
-        if (w->turned)
+        if (w->turned) {
+            __builtin_prefetch(from + (size_t)(tap + 9 * ROWS_AHEAD) * w->c);
             g[8 - tap] = vector_load(from + (size_t)tap * w->c, vector_lanes(w->lanes - lane));
-        else
+        } else
             g[tap] = *(const VectorPlace *)held[row % KERNEL_ROWS][tap];
     }
 }

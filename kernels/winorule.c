@@ -89,12 +89,12 @@ static const Costs AVX512 = {
         {
             [WINOGRAD_FORWARD] = {{0.018, 0, 0.0946, 0.397, 0.0103, 0},
                                   {0.0171, 0.179, 0.0906, 0.247, 0, 0},
-                                  1.25,
+                                  1.15,
                                   64,
                                   24},
             [WINOGRAD_INPUT_GRADIENT] = {{0.015, 0.00233, 0.193, 0.141, 0, 0},
                                          {0.0126, 0.365, 0.177, 0.439, 0, 0},
-                                         1.3,
+                                         1.15,
                                          64,
                                          24},
             [WINOGRAD_WEIGHT_GRADIENT] =
@@ -122,7 +122,7 @@ bool winorule_pays(const Winograd *s, WinogradPass pass) {
                     cost->direct.number * (inputs * s->c + outputs * s->k) + cost->direct.call;
     double products = pass == WINOGRAD_WEIGHT_GRADIENT
                           ? tiles * whole(s->k, gemm_rows()) * whole(s->c, gemm_panel())
-                          : whole(s->tiles, gemm_rows()) * from * whole(to, gemm_panel());
+                          : gemm_height(s->tiles) * (double)from * whole(to, gemm_panel());
     double each = s->stride == 1 ? WINOTILE_TAPS : WINOSTRIDE_PRODUCTS;
     double numbers = s->stride == 1 ? WINOTILE_TAPS * tiles * to
                                     : tiles * (each * s->c + WINOSTRIDE_TAPS * (double)s->k);

@@ -17,7 +17,7 @@
 
 enum { WINOTILE_SIDE = 4, WINOTILE_TAPS = 36, WINOSTRIDE_TAPS = 25 };
 enum { WINOSTRIDE_PRODUCTS = 81 }; /* of a tile: phases of all planes */
-enum { WINOTILE_STEP = 24 };       /* tiles of a block, at least: a multiple of every TILE_ROWS */
+enum { WINOTILE_STEP = 24 };       /* tiles of a block, at least, before threads make it smaller */
 
 /* Planes of matrices with `ld` numbers a row. */
 typedef struct {

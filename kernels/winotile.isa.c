@@ -62,21 +62,24 @@ VECTOR_INLINE void input_end_row(const float *const *place, int c, int last, flo
     put_input(v, last * (WIDE - 1), to, plane);
 }
 
-VECTOR_INLINE void input_pair_rows(const float *const *place, int c, int pair, float *to,
+/* ahead: numbers from a pixel to that of the next tile, which memory is asked for. */
+VECTOR_INLINE void input_pair_rows(const float *const *place, int c, int pair, int ahead, float *to,
                                    size_t plane) {
     Vector d[WIDE], plus[WIDE], minus[WIDE];
     for (int j = 0; j < WIDE; j++) {
         for (int i = 1; i < WIDE - 1; i++) d[i] = *(const VectorPlace *)(place[i * WIDE + j] + c);
+        for (int i = 2; i < WIDE && j > 1 && pair; i++)
+            __builtin_prefetch(place[i * WIDE + j] + c + ahead);
         input_pair(d + 1, pair, &plus[j], &minus[j]);
     }
     put_input(plus, 1 + 2 * pair, to, plane);
     put_input(minus, 2 + 2 * pair, to, plane);
 }
 
-static void input_vector(const float *const *place, int c, float *to, size_t plane) {
+static void input_vector(const float *const *place, int c, int ahead, float *to, size_t plane) {
     input_end_row(place, c, 0, to, plane);
-    input_pair_rows(place, c, 0, to, plane);
-    input_pair_rows(place, c, 1, to, plane);
+    input_pair_rows(place, c, 0, ahead, to, plane);
+    input_pair_rows(place, c, 1, ahead, to, plane);
     input_end_row(place, c, 1, to, plane);
 }
 
@@ -88,10 +91,10 @@ static void input(const WinoMaps *m, int first, int count, const Planes *v) {
         Corner at = corner(m->s, first + t);
         int c = 0;
         pixels(m, at.image, at.i - 1, at.j - 1, WIDE, place);
-        for (; c + LANES <= m->c; c += LANES) input_vector(place, c, to + c, v->plane);
+        for (; c + LANES <= m->c; c += LANES) input_vector(place, c, SIDE * m->c, to + c, v->plane);
         if (c == m->c) continue;
         fill_rest(&rest, place, TAPS, c, m->c - c);
-        input_vector(rest.place, 0, to + c, v->plane);
+        input_vector(rest.place, 0, 0, to + c, v->plane);
     }
 }
 
