@@ -23,6 +23,7 @@ CUDA_ARCHS = 80 90
 NATIVE = 0
 WERROR = 0
 DEVICE = cpu
+PRECISION =
 
 B = build$(patsubst %,/%,$(findstring clang,$(CC)))$(patsubst %,/%,$(SAN))
 O = $(B)/obj
@@ -98,8 +99,10 @@ $(B)/config.key: FORCE
 	@mkdir -p $(@D)
 	@echo "$(KEY)" | cmp -s - $@ || echo "$(KEY)" >$@
 
+# A backend cuda of an earlier configuration would still be found beside the program.
 $(CONFIG): $(B)/config.key tools/configure
 	@$(SWITCHES) tools/configure $@
+	@grep -q '^NVCC = .' $@ || rm -f $(B)/libcrowdrec_cuda.so
 
 deps: $(CONFIG)
 	@$(if $(PACKAGES),tools/deps $(PACKAGES) && rm $(CONFIG))
@@ -173,7 +176,7 @@ symbols: $(B)/libcrowdrec.a $(B)/libcrowdrec.so $(PLUGIN)
 
 comma = ,
 LAST_ARCH = $(lastword $(CUDA_ARCHS))
-NVCC_FLAGS = -std=c++17 -O3 -lineinfo -I. \
+NVCC_FLAGS = $(CPPFLAGS:%=-Xcompiler %) -std=c++17 -O3 -lineinfo -I. \
 	$(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a)$(comma)code=sm_$(a)) \
 	-gencode arch=compute_$(LAST_ARCH)$(comma)code=compute_$(LAST_ARCH) \
 	-DCUDA_BUILT_FOR='"$(CUDA_ARCHS:%=sm_%) and PTX of sm_$(LAST_ARCH)"' \
@@ -266,7 +269,8 @@ bench:
 	@$(INNER) run-bench
 
 run-bench: $(B)/tests/bench $(PLUGIN)
-	@CROWDREC_CUDA=$(B)/libcrowdrec_cuda.so CROWDREC_DEVICE=$(DEVICE) tests/bench/compare $< $(PEER)
+	@CROWDREC_CUDA=$(B)/libcrowdrec_cuda.so CROWDREC_DEVICE=$(DEVICE) \
+		$(if $(PRECISION),CROWDREC_PRECISION=$(PRECISION)) tests/bench/compare $< $(PEER)
 
 demo:
 	@$(INNER) ready
@@ -313,19 +317,19 @@ $(B)/lint/%.ok: % .clang-tidy $(H_FILES) $(CONFIG)
 
 I = $(DESTDIR)$(PREFIX)
 install: all
-	install -d $(I)/bin $(I)/lib/pkgconfig $(I)/include
-	install $(B)/crowdrec $(I)/bin
-	install -m 644 $(B)/libcrowdrec.a $(I)/lib
-	install $(B)/libcrowdrec.so $(I)/lib/libcrowdrec.so.0
-	ln -sf libcrowdrec.so.0 $(I)/lib/libcrowdrec.so
-	$(if $(PLUGIN),install $(PLUGIN) $(I)/lib)
-	install -m 644 crowdrec/crowdrec.h $(I)/include
-	install -d $(I)/share/crowdrec/models
-	$(if $(MODELS),install -m 644 $(MODELS) $(I)/share/crowdrec/models)
+	install -d '$(I)/bin' '$(I)/lib/pkgconfig' '$(I)/include'
+	install $(B)/crowdrec '$(I)/bin'
+	install -m 644 $(B)/libcrowdrec.a '$(I)/lib'
+	install $(B)/libcrowdrec.so '$(I)/lib/libcrowdrec.so.0'
+	ln -sf libcrowdrec.so.0 '$(I)/lib/libcrowdrec.so'
+	$(if $(PLUGIN),install $(PLUGIN) '$(I)/lib')
+	install -m 644 crowdrec/crowdrec.h '$(I)/include'
+	install -d '$(I)/share/crowdrec/models'
+	$(if $(MODELS),install -m 644 $(MODELS) '$(I)/share/crowdrec/models')
 	printf '%s\n' 'Name: crowdrec' 'Description: 3D people from one photo of a crowd' \
-		'Version: $(VERSION)' 'Cflags: -I$(PREFIX)/include' \
-		'Libs: -L$(PREFIX)/lib -lcrowdrec' 'Libs.private: $(strip $(LIBS))' \
-		>$(I)/lib/pkgconfig/crowdrec.pc
+		'Version: $(VERSION)' 'Cflags: -I"$(PREFIX)/include"' \
+		'Libs: -L"$(PREFIX)/lib" -lcrowdrec' 'Libs.private: $(strip $(LIBS))' \
+		>'$(I)/lib/pkgconfig/crowdrec.pc'
 
 clean:
 	rm -rf build

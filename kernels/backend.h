@@ -69,8 +69,8 @@ typedef struct {
                               fixed; NULL: $CROWDREC_TUNE or off */
 } BackendChoice;
 
-/* "auto" takes the first GPU that can be used, otherwise the cpu, and logs why.  ERR_USAGE for an
- * unknown word, ERR_DEVICE with what mends it when the GPU asked for cannot be used. */
+/* "auto" takes the GPU cuda:0 when it can be used, otherwise the cpu, and logs why.  ERR_USAGE for
+ * an unknown word, ERR_DEVICE with what mends it when the GPU asked for cannot be used. */
 Status backend_open(const BackendChoice *choice, const Backend **out);
 
 /* How a backend computes: "cpu, fp32, winograd", "cpu, fp32, direct", "cpu, fp32, tuned", "cuda,

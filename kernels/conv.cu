@@ -287,7 +287,7 @@ typedef struct {
 } Way;
 
 /* The first of the ways, best first, that has an engine; without `half` it multiplies in
- * `precision`, which for BF16 then means TF32. */
+ * `precision`, for BF16 in FP32: TF32 engines may not run beside others (docs/gpu.md). */
 static Pass find_engine(const CudnnConvKey *key, const CudnnConvKey *fused, Precision precision,
                         const Way *way, int ways) {
     Pass p = {};
@@ -295,7 +295,7 @@ static Pass find_engine(const CudnnConvKey *key, const CudnnConvKey *fused, Prec
         CudnnConvKey wish = way[i].fused ? *fused : *key;
         if (way[i].half && precision != PRECISION_BF16) continue;
         wish.precision = way[i].half                   ? PRECISION_BF16
-                         : precision == PRECISION_BF16 ? PRECISION_TF32
+                         : precision == PRECISION_BF16 ? PRECISION_FP32
                                                        : precision;
         wish.half_out = way[i].half_out;
         p.conv = cudnn_conv_find(&wish);

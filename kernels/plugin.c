@@ -30,6 +30,10 @@ static bool driver_is_there(void) {
     return driver != NULL;
 }
 
+/* Whether the system's search found no plugin: of one that it found the loader gives the path, or
+ * the library that it misses. */
+static bool nowhere(const char *why) { return !strncmp(why, FILE_NAME ":", strlen(FILE_NAME ":")); }
+
 static Status load(const Plugin **out) {
     char path[PATH_MAX + 32];
     const char *file = find_file(path);
@@ -38,9 +42,10 @@ static Status load(const Plugin **out) {
     if (!driver_is_there())
         return fail(ERR_DEVICE, "no nvidia driver on this machine (" DRIVER " is not found)");
     void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-    if (!handle && !strchr(file, '/'))
+    const char *why = handle ? "" : dlerror();
+    if (!handle && nowhere(why))
         return fail(ERR_DEVICE, "built without cuda; install nvcc, cudnn and cublas, then: make");
-    if (!handle) return fail(ERR_DEVICE, "%s: %s", file, dlerror());
+    if (!handle) return fail(ERR_DEVICE, "%s: %s", file, why);
     const Plugin *plugin = dlsym(handle, PLUGIN_SYMBOL);
     if (plugin && plugin->interface == PLUGIN_INTERFACE) {
         *out = plugin;

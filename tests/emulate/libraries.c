@@ -3,6 +3,7 @@
 #include "kernels/conv.h"
 #include "kernels/cublas_gemm.h"
 #include "kernels/cudnn_conv.h"
+#include "tests/emulate/emulate.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,9 +42,11 @@ static bool is_offered(const CudnnConvKey *k) {
     return (offered & (fused ? LIBRARIES_FUSED : LIBRARIES_PLAIN)) != 0;
 }
 
-/* Engines live as long as the process, as cuDNN's do. */
+/* Engines live as long as the process, as cuDNN's do.  Those of TF32 may not run beside others
+ * (docs/gpu.md). */
 const CudnnConv *cudnn_conv_find(const CudnnConvKey *key) {
     static CudnnConv *engines;
+    if (key->precision == PRECISION_TF32) emulate_complain("an engine for TF32 is asked for");
     if (!is_offered(key)) return NULL;
     CudnnConv *engine = malloc(sizeof *engine);
     CHECK(engine, "out of memory");
