@@ -23,7 +23,8 @@ enum { DATASET_KEYPOINTS = 1, DATASET_JOINTS = 2, DATASET_SMPL = 4, DATASET_TRAN
 typedef struct {
     int photo;
     unsigned has;
-    bool ignore;                         /* a crowd region: neither person nor background */
+    bool ignore;                         /* a crowd region, no person: what is found there counts
+                                            neither way; a detector learns it as background */
     float box[4];                        /* x0, y0, x1, y1 of the whole body, may leave the photo */
     float visible;                       /* share of the body that is seen, 0..1; 1 when unknown */
     float keypoints[CROWD_KEYPOINTS][3]; /* Halpe-26: x, y, v (0 unknown, 1 hidden, 2 seen) */

@@ -109,11 +109,6 @@ static Status rule_text(const CrowdrecForward *o, char text[WEIGHTS_TEXT]) {
     return weights_with_mean(rule, o->mean, text);
 }
 
-static bool same_structure(const NetSpec *a, const NetSpec *b) {
-    return a->kind == b->kind && a->channels == b->channels && a->blocks == b->blocks &&
-           a->depthwise == b->depthwise;
-}
-
 static Status open_net(Run *r) {
     const CrowdrecForward *o = r->options;
     NetSpec asked;
@@ -123,7 +118,7 @@ static Status open_net(Run *r) {
     if (o->mean && !o->rule) return fail(ERR_USAGE, "--mean goes with --rule only");
     if (o->rule) TRY(rule_text(o, text));
     TRY(net_open(o->rule ? text : o->weights, r->backend, &r->spec, &r->params));
-    if (!same_structure(&asked, &r->spec))
+    if (!net_same(&asked, &r->spec))
         return fail(ERR_MODEL, "%s: holds %s, not %s", o->weights, r->spec.name, o->net);
     return net_check_input(&r->spec, r->input.shape);
 }

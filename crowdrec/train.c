@@ -28,15 +28,15 @@
 typedef struct {
     int batch, epochs, warmup;
     const char *optimizer;
-    double rate, min_share, decay, momentum, clip, ema;
+    double rate, min_share, decay, clip, ema;
 } Usual;
 
 /* Pose: HRNet's (Sun et al. 2019).  Mesh: the paper's, section 2.3.  Detector: YOLOX's (Ge et al.
  * 2021), whose rate is per 64 photos. */
 static const Usual usual[] = {
-    [CROWDREC_TRAIN_POSE] = {32, 210, 100, "adam", 1e-3, 0.01, 0, 0, 0, 0.9998},
-    [CROWDREC_TRAIN_MESH] = {32, 105, 100, "adam", 1e-4, 0.1, 0, 0, 1, 0.9998},
-    [CROWDREC_TRAIN_DETECTOR] = {8, 300, 500, "sgd", 0.01 / 8, 0.05, 5e-4, 0.9, 0, 0.9998},
+    [CROWDREC_TRAIN_POSE] = {32, 210, 100, "adam", 1e-3, 0.01, 0, 0, 0.9998},
+    [CROWDREC_TRAIN_MESH] = {32, 105, 100, "adam", 1e-4, 0.1, 0, 1, 0.9998},
+    [CROWDREC_TRAIN_DETECTOR] = {8, 300, 500, "sgd", 0.01 / 8, 0.05, 5e-4, 0, 0.9998},
 };
 
 /* What the program's own options cannot be, and a caller's can. */
@@ -111,7 +111,7 @@ Status train_fill(const TrainOptions *given, TrainOptions *o) {
     o->rate = defaults_value(o->rate, u->rate);
     o->min_rate = defaults_value(o->min_rate, u->min_share * o->rate);
     o->decay = defaults_value(o->decay, u->decay);
-    o->momentum = defaults_value(o->momentum, u->momentum);
+    o->momentum = defaults_value(o->momentum, 0.9);
     o->clip = defaults_value(o->clip, u->clip);
     o->ema = defaults_value(o->ema, u->ema);
     o->warmup = (int)defaults_value(o->warmup, u->warmup);
@@ -141,7 +141,7 @@ static Status check_same(const TrainOptions *o, const NetSpec *was) {
     if (!o->resume) return OK;
     if (o->net) {
         TRY(net_spec(o->net, &asked));
-        if (strcmp(asked.name, was->name))
+        if (!net_same(&asked, was))
             return fail(ERR_USAGE, "--resume: the training in %s is of %s, not of %s", o->output,
                         was->name, asked.name);
     }
@@ -270,7 +270,10 @@ static Status open_trainer(Run *r) {
 
 static int samples_of_step(const Run *r) { return r->o.batch * r->o.accumulate; }
 
-static double seconds_of(const Run *r) { return r->before + seconds_now() - r->begun; }
+static double elapsed(const Run *r) { return seconds_now() - r->begun; }
+
+/* With the runs that this one goes on from. */
+static double seconds_of(const Run *r) { return r->before + elapsed(r); }
 
 static double share_done(const Run *r) {
     if (r->total) return (double)r->trainer->step / r->total;
@@ -312,7 +315,8 @@ static Status prepare(Run *r) {
                     epoch, INT_MAX);
     r->total = r->o.steps ? r->o.steps : r->o.epochs * epoch;
     r->every = r->o.validate ? r->o.validate : epoch < LEAST_STEPS ? LEAST_STEPS : epoch;
-    TRY(trainlog_open(path_of(r, "log.jsonl", path), r->state.step, &r->log));
+    path_of(r, "log.jsonl", path);
+    TRY(trainlog_open(path, r->state.step, r->state.validated, &r->log));
     r->begun = r->told = seconds_now();
     TRY(open_loader(r));
     log_info("train: %s %d x %d, %zu weights, %d samples an epoch", r->task->spec.name,
@@ -414,12 +418,14 @@ static void tell_progress(Run *r, double seconds, double waited) {
              left / 60);
 }
 
-/* A photo that cannot be read does not cost the steps that were made. */
-static Status keep_steps(Run *r, Status status) {
+/* A photo that cannot be read does not cost the steps that were made.  Once passes of the next one
+ * have moved running statistics, the latest checkpoint stays instead. */
+static Status keep_steps(Run *r, int passes, Status status) {
     char reason[1024];
     snprintf(reason, sizeof reason, "%s", error_reason());
-    if (!r->trainer->step || save(r) != OK) return fail(status, "%s", reason);
-    return fail(status, "%s; --resume goes on after step %d", reason, r->trainer->step);
+    bool saved = passes ? r->saved > 0 : r->trainer->step && save(r) == OK;
+    if (!saved) return fail(status, "%s", reason);
+    return fail(status, "%s; --resume goes on after step %d", reason, r->saved);
 }
 
 static Status one_step(Run *r) {
@@ -428,7 +434,7 @@ static Status one_step(Run *r) {
         void *const *input;
         double asked = seconds_now();
         Status status = trainload_next(r->loader, &input);
-        if (status != OK) return keep_steps(r, status);
+        if (status != OK) return keep_steps(r, pass, status);
         waited += seconds_now() - asked;
         TRY(trainer_pass(r->trainer, input));
         trainload_done(r->loader);
@@ -443,11 +449,12 @@ static Status one_step(Run *r) {
     return OK;
 }
 
-/* Why the training ends now, or NULL. */
+/* Why the training ends now, or NULL.  Where steps give its length, each run has the time anew. */
 static const char *end_of(const Run *r) {
+    double seconds = r->total ? elapsed(r) : seconds_of(r);
     if (r->o.interrupted && *r->o.interrupted) return "interrupted";
     if (r->total && r->trainer->step >= r->total) return "steps";
-    if (r->o.time_limit > 0 && seconds_of(r) >= r->o.time_limit) return "time limit";
+    if (r->o.time_limit > 0 && seconds >= r->o.time_limit) return "time limit";
     return NULL;
 }
 
@@ -461,7 +468,7 @@ static Status loop(Run *r) {
 }
 
 static void report_end(const Run *r, FILE *report) {
-    double seconds = seconds_now() - r->begun - 1e-9;
+    double seconds = elapsed(r) - 1e-9;
     if (!report) return;
     fprintf(report, "%s: %d steps, ended %s", r->o.output, r->trainer->step, r->end);
     if (r->trainer->step > r->first)

@@ -176,6 +176,11 @@ static Status blame(const Trainer *t) {
     Plan *plan;
     Status status = plan_new(t->made->graph, t->made->o.backend, &o, &plan);
     free(keep);
+    if (status == ERR_MEMORY)
+        return fail(ERR_INPUT,
+                    "step %d: a value is not finite, and there is no memory to find the first one; "
+                    "lower the rate, or clip the gradient",
+                    t->step + 1);
     TRY(status);
     copy_inputs(g, t->made->plan, plan);
     plan_run(plan);

@@ -45,7 +45,7 @@ void trainer_free(Trainer *t); /* NULL is allowed */
 Status trainer_average_reset(Trainer *t);
 
 /* One batch: input[i] as TrainGraph.input[i] wants it.  ERR_INPUT names the first tensor that is
- * not finite when the loss is not. */
+ * not finite when the loss is not, or the step alone where there is no memory to look. */
 Status trainer_pass(Trainer *t, void *const *input);
 
 /* Ends a step.  The average moves by 1 - ema * (1 - exp(-step/2000)), running statistics too, as

@@ -18,8 +18,14 @@ static int step_of(const char *line) {
     return sscanf(line, "{\"step\": %d", &step) == 1 ? step : -1;
 }
 
-/* Drops the lines behind a step, which the training will make again. */
-static Status cut(const char *path, int step) {
+/* Whether a line is of what was saved at that step; the training makes the others again. */
+static bool stays(const char *line, int step, int validated) {
+    int at = step_of(line);
+    bool validation = strstr(line, "\"validation\": true");
+    return at >= 0 && at <= (validation ? validated : step) && strchr(line, '\n');
+}
+
+static Status cut(const char *path, int step, int validated) {
     FileWriter w;
     FILE *old = fopen(path, "r");
     char line[LINE];
@@ -27,18 +33,17 @@ static Status cut(const char *path, int step) {
     Status status = file_begin(path, &w);
     if (status == OK) {
         while (fgets(line, sizeof line, old))
-            if (step_of(line) >= 0 && step_of(line) <= step && strchr(line, '\n'))
-                fputs(line, w.stream);
+            if (stays(line, step, validated)) fputs(line, w.stream);
         status = file_commit(&w);
     }
     fclose(old);
     return status;
 }
 
-Status trainlog_open(const char *path, int step, TrainLog *log) {
+Status trainlog_open(const char *path, int step, int validated, TrainLog *log) {
     *log = (TrainLog){.path = strdup(path)};
     CHECK(log->path, "out of memory");
-    if (step > 0) TRY(cut(path, step));
+    if (step > 0) TRY(cut(path, step, validated));
     log->file = fopen(path, step > 0 ? "a" : "w");
     return log->file ? OK : fail(ERR_USAGE, "%s: cannot write: %s", path, strerror(errno));
 }

@@ -1,7 +1,7 @@
 /* Trainlog: log.jsonl of a training, a line for each step and each validation, and its curves.
  *
  *     TrainLog log;
- *     TRY(trainlog_open("out/log.jsonl", step, &log));    // step > 0: keeps the lines up to it
+ *     TRY(trainlog_open("out/log.jsonl", step, validated, &log));
  *     trainlog_step(&log, trainer, rate, seconds, waited);
  *     trainlog_metrics(&log, step, &metrics);
  *     TRY(trainlog_curves(&log, "out/curves.svg"));
@@ -17,8 +17,9 @@ typedef struct {
     FILE *file;
 } TrainLog;
 
-/* ERR_USAGE when the file cannot be written. */
-Status trainlog_open(const char *path, int step, TrainLog *log);
+/* step > 0: keeps the lines of steps up to it, and of validations up to step `validated`.
+ * ERR_USAGE when the file cannot be written. */
+Status trainlog_open(const char *path, int step, int validated, TrainLog *log);
 Status trainlog_close(TrainLog *log); /* a zeroed log is allowed; reports lines that were lost */
 
 /* seconds: of the whole step; waited: of them, for data. */

@@ -185,7 +185,7 @@ static bool same_size(const NetSpec *a, const NetSpec *b) {
     return !memcmp(&x, &y, sizeof x);
 }
 
-static bool same_structure(const NetSpec *a, const NetSpec *b) {
+bool net_same(const NetSpec *a, const NetSpec *b) {
     return a->kind == b->kind && a->channels == b->channels && a->blocks == b->blocks &&
            a->depthwise == b->depthwise && same_size(a, b);
 }
@@ -195,7 +195,7 @@ static const NetSpec *closest_variant(const NetSpec *found) {
     const NetSpec *best = NULL;
     for (int i = 0; i < VARIANTS; i++) {
         const NetSpec *v = &variants[i];
-        if (!same_structure(v, found)) continue;
+        if (!net_same(v, found)) continue;
         if (!best || (v->classes == found->classes && v->joints == found->joints)) best = v;
         if (best->classes == found->classes && best->joints == found->joints) break;
     }

@@ -83,6 +83,9 @@ const char *net_names(void);
  * else; whatever it accepts, net_build can build. */
 Status net_identify(const ArrayFile *file, NetSpec *out);
 
+/* Whether weights of one fit the other, but for their outputs: classes and joints may differ. */
+bool net_same(const NetSpec *a, const NetSpec *b);
+
 /* Whether the network takes an input [n,h,w,3] of this shape; ERR_INPUT if not. */
 Status net_check_input(const NetSpec *s, Shape input);
 

@@ -109,8 +109,6 @@ static Status copy_items(PickleVm *vm, PickleKind kind, PickleValue from, Pickle
     return OK;
 }
 
-static bool may_be_key(PickleValue v) { return v.kind <= PICKLE_BYTES || v.kind == PICKLE_TUPLE; }
-
 static Status make_dict(PickleVm *vm, int global, const PickleItems *arguments, PickleValue *out) {
     TRY(pickle_vm_items(vm, PICKLE_DICT, out));
     if (!arguments->count) return OK;
@@ -119,8 +117,8 @@ static Status make_dict(PickleVm *vm, int global, const PickleItems *arguments, 
     if (!is_sequence(from)) return wrong_arguments(vm, global);
     for (size_t i = 0; i < from.items->count; i++) {
         PickleValue pair = from.items->item[i];
-        if (!is_sequence(pair) || pair.items->count != 2 || !may_be_key(pair.items->item[0]))
-            return wrong_arguments(vm, global);
+        if (!is_sequence(pair) || pair.items->count != 2) return wrong_arguments(vm, global);
+        TRY(pickle_vm_check_key(vm, &pair.items->item[0]));
         TRY(pickle_vm_append(vm, out->items, pair.items->item[0]));
         TRY(pickle_vm_append(vm, out->items, pair.items->item[1]));
     }
@@ -299,6 +297,7 @@ Status pickle_build_storage(PickleVm *vm, PickleValue id, PickleValue *out) {
     if (a->count > 5 && a->item[5].kind != PICKLE_NONE)
         return pickle_vm_fail(vm, "a storage is a view of another one; save the file again by a "
                                   "newer torch");
+    TRY(pickle_vm_check_key(vm, &a->item[2]));
     int global = a->item[1].global;
     if (TABLE[global].meaning != STORAGE)
         return pickle_vm_fail(vm, "numbers of type %s.%s are not read", TABLE[global].module,

@@ -1,5 +1,5 @@
 /* Dicts out of pickles: lists of pairs while they are read, then put in order once, so that hostile
- * keys cost no more than sorting. */
+ * keys cost no more than sorting; pickle_vm_check_key bounds their length. */
 #ifndef TENSOR_PICKLE_DICT_H
 #define TENSOR_PICKLE_DICT_H
 

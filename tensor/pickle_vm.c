@@ -363,11 +363,17 @@ static Status append_marked(PickleVm *vm, PickleKind kind) {
     return append_items(vm, kind, item, count);
 }
 
+Status pickle_vm_check_key(const PickleVm *vm, const PickleValue *key) {
+    enum { LONGEST = 4096 };
+    if (key->kind > PICKLE_BYTES && key->kind != PICKLE_TUPLE)
+        return pickle_vm_fail(vm, "a dict's key has a kind that cannot be a key");
+    if (key->size <= LONGEST) return OK;
+    return pickle_vm_fail(vm, "a key has %zu bytes, at most %d are read", key->size, LONGEST);
+}
+
 static Status check_pairs(const PickleVm *vm, const PickleValue *item, size_t count) {
     if (count % 2) return pickle_vm_fail(vm, "a dict's key has no value");
-    for (size_t i = 0; i < count; i += 2)
-        if (item[i].kind > PICKLE_BYTES && item[i].kind != PICKLE_TUPLE)
-            return pickle_vm_fail(vm, "a dict's key has a kind that cannot be a key");
+    for (size_t i = 0; i < count; i += 2) TRY(pickle_vm_check_key(vm, &item[i]));
     return OK;
 }
 

@@ -31,6 +31,9 @@ Status pickle_vm_run(Reader *r, Span *rest, PickleVm *vm);
 void pickle_vm_reason(const PickleVm *vm, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Refuses what cannot be a dict's key, and keys so long that sorting many of them takes long. */
+Status pickle_vm_check_key(const PickleVm *vm, const PickleValue *key);
+
 /* A new empty LIST, TUPLE, SET or DICT; appending to one. */
 Status pickle_vm_items(PickleVm *vm, PickleKind kind, PickleValue *out);
 Status pickle_vm_append(PickleVm *vm, PickleItems *items, PickleValue value);

@@ -59,7 +59,8 @@ static bool holds_tensor(const PickleValue *v) {
     return false;
 }
 
-/* The names under which training programs put a state dict beside other things. */
+/* The names under which training programs put a state dict beside other things, tensors among
+ * them. */
 static const char *find_prefix(const PickleValue *root) {
     static const struct {
         const char *key, *prefix;
@@ -70,7 +71,6 @@ static const char *find_prefix(const PickleValue *root) {
         {"net", "net."},
         {"network", "network."},
     };
-    if (holds_tensor(root)) return "";
     for (size_t i = 0; i < sizeof KNOWN / sizeof *KNOWN; i++)
         if (holds_tensor(pickle_get(root, KNOWN[i].key))) return KNOWN[i].prefix;
     return "";

@@ -533,6 +533,69 @@ static void pickle_refused(void **state) {
     }
 }
 
+/* Keys of 4096 bytes are read, longer ones are not, however they come to be keys. */
+static void long_keys(void **state) {
+    (void)state;
+    enum { LONGEST = 4096 };
+    static const struct {
+        const char *before, *after;
+    } AROUND[] = {
+        {"}X", "K\1s."},
+        {"}(T", "K\1u."},
+        {"(B", "K\1d."},
+        {"}\x8b", "K\1s."}, /* an integer */
+        {"ccollections\nOrderedDict\n(((X", "I1\nlltR."},
+        {"((S'storage'\nctorch\nFloatStorage\nX", "S'cpu'\nI1\ntQl."},
+    };
+    static char key[LONGEST + 1];
+    memset(key, 'k', sizeof key);
+    for (size_t i = 0; i < sizeof AROUND / sizeof *AROUND; i++)
+        for (size_t size = LONGEST; size <= LONGEST + 1; size++) {
+            Blob b = {.size = 0};
+            Pickle p;
+            put(&b, AROUND[i].before, strlen(AROUND[i].before));
+            put_number(&b, size, 4), put(&b, key, size);
+            put(&b, AROUND[i].after, strlen(AROUND[i].after));
+            Status status = pickle_load_memory("memory", b.data, b.size, &p);
+            if (size == LONGEST) {
+                if (status) fail_msg("case %zu: %s", i, error_reason());
+                pickle_free(&p);
+                continue;
+            }
+            assert_int_equal(status, ERR_INPUT);
+            assert_non_null(strstr(error_reason(), "a key has 4097 bytes, at most 4096"));
+        }
+}
+
+#define TENSOR                                                                      \
+    "ctorch._utils\n_rebuild_tensor_v2\n((S'storage'\nctorch\nFloatStorage\nS'0'\n" \
+    "S'cpu'\nI1\ntQI0\n(I1\nt(I1\nttR"
+
+/* Beside a state dict there may be tensors; a state dict may have a known name in it. */
+static void state_dicts_are_found(void **state) {
+    (void)state;
+    static const struct {
+        const char *code, *prefix;
+    } CASE[] = {
+        {"(dS'epoch'\nI3\nsS'model_state_dict'\n(dS'w'\n" TENSOR "ssS'loss'\n" TENSOR "s.",
+         "model_state_dict."},
+        {"(dS'w'\n" TENSOR "sS'model'\n(dS'depth'\nI1\nssS'net'\n" TENSOR "s.", ""},
+    };
+    for (size_t i = 0; i < sizeof CASE / sizeof *CASE; i++) {
+        Blob b;
+        ArrayFile f;
+        const float one = 1;
+        make_zip(&b,
+                 (Member[]){{"a/data.pkl", CASE[i].code, strlen(CASE[i].code)},
+                            {"a/data/0", &one, sizeof one}},
+                 2, false);
+        must(load(b.data, b.size, &f));
+        assert_int_equal(f.count, 2);
+        assert_string_equal(file_state_prefix(&f), CASE[i].prefix);
+        array_file_free(&f);
+    }
+}
+
 /* Lists that hold the list below four times, 30 levels: 10^18 paths.  And one that holds itself. */
 static void pickle_tangles(void **state) {
     (void)state;
@@ -879,6 +942,8 @@ int main(void) {
         cmocka_unit_test(data_set_text),
         cmocka_unit_test(pickle_values),
         cmocka_unit_test(pickle_refused),
+        cmocka_unit_test(long_keys),
+        cmocka_unit_test(state_dicts_are_found),
         cmocka_unit_test(pickle_tangles),
         cmocka_unit_test(sparse_matrices),
         cmocka_unit_test(other_than_files),

@@ -12,6 +12,7 @@
 
 #include <locale.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -390,6 +391,22 @@ static void test_interrupted(void **state) {
     file_release(&after);
 }
 
+/* Photos of a world that does not become whole are not told about by the one before. */
+static void test_failed(void **state) {
+    (void)state;
+    static const char *const told[] = {"failed/truth.json", "failed/people.npz",
+                                       "failed/person_keypoints.json"};
+    const char *folder = support_in_folder("failed");
+    const char *last = support_in_folder("failed/images/scene_000002.png");
+    Bytes bytes;
+    if (write_world(folder, NULL)) fail_msg("%s", crowdrec_error());
+    assert_int_equal(remove(last), 0);
+    assert_int_equal(file_make_folder(last), OK); /* in the photo's place */
+    assert_int_not_equal(write_world(folder, NULL), CROWDREC_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_not_equal(file_read(support_in_folder(told[i]), 1 << 24, &bytes), OK);
+}
+
 /* 7680 x 4320 pixels: all samples at once would be a gigabyte. */
 static void test_large(void **state) {
     (void)state;
@@ -413,7 +430,7 @@ int main(void) {
         cmocka_unit_test(test_turned),  cmocka_unit_test(test_files),
         cmocka_unit_test(test_comma),   cmocka_unit_test(test_jpeg),
         cmocka_unit_test(test_refused), cmocka_unit_test(test_interrupted),
-        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_failed),  cmocka_unit_test(test_large),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
 }

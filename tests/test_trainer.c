@@ -211,6 +211,77 @@ static void damaged_photo_costs_no_step(void **state) {
     assert_int_equal(read_losses(o.output, loss, 10), 6);
 }
 
+/* A checkpoint made then would hold running statistics of half a step. */
+static void damaged_photo_within_a_step_leaves_the_checkpoint(void **state) {
+    (void)state;
+    enum { STEP = 2 * PEOPLE };
+    TrainOptions o = options_of(CROWDREC_TRAIN_POSE, folder_of("half whole")), filled;
+    o.accumulate = 2, o.steps = 4, o.validate = 2;
+    must(train(&o, NULL));
+    const char *whole = o.output;
+    o.output = folder_of("half damaged"), o.workers = 1;
+    must(train_fill(&o, &filled));
+    must(trainpose_open(&filled, &whole_task));
+    TrainTask task = whole_task;
+    task.sample = until_damaged, samples_left = 3 * STEP + PEOPLE + 1;
+    assert_int_equal(train_run(&task, &filled, NULL), ERR_INPUT);
+    assert_non_null(strstr(error_reason(), "a damaged photo; --resume goes on after step 2"));
+    task.close(task.self);
+    o.resume = 1;
+    must(train(&o, NULL));
+    assert_true(equal_checkpoints(whole, o.output) > 100);
+}
+
+/* A checkpoint without numbers of a network that has two names goes on under either. */
+static void resume_takes_every_name_of_a_network(void **state) {
+    (void)state;
+    NetSpec spec;
+    char path[512];
+    must(net_spec("cliff_hr48", &spec));
+    Params *p = params_new(&backend_cpu);
+    net_declare(&spec, p);
+    size_t largest = 0;
+    ArrayFile f = {.count = params_count(p)};
+    f.array = calloc((size_t)f.count, sizeof *f.array);
+    assert_non_null(f.array);
+    for (int i = 0; i < f.count; i++) {
+        const Param *a = params_at(p, i);
+        f.array[i] = (Array){.name = a->key, .dtype = U8, .dims = a->dims};
+        for (int d = 0; d < a->dims; d++) f.array[i].dim[d] = a->dim[d];
+        if (array_size(&f.array[i]) > largest) largest = array_size(&f.array[i]);
+    }
+    void *nothing = calloc(largest, 1);
+    assert_non_null(nothing);
+    for (int i = 0; i < f.count; i++) f.array[i].data = nothing;
+    TrainOptions o = {.output = folder_of("names"), .resume = 1, .net = "crowdrec_trained"};
+    must(file_write_safetensors(join(o.output, "last.safetensors", path), &f));
+    must(train_spec(&o, NET_CLIFF, "cliff_hr16_small", &spec));
+    o.net = "cliff_hr64";
+    assert_int_equal(train_spec(&o, NET_CLIFF, "cliff_hr16_small", &spec), ERR_USAGE);
+    assert_non_null(strstr(error_reason(), "of cliff_hr48, not of cliff_hr64"));
+    free(f.array);
+    free(nothing);
+    params_free(p);
+}
+
+/* Classes, joints and names may differ, sizes may not. */
+static void networks_are_the_same_by_their_structure(void **state) {
+    (void)state;
+    static const char *const name[][2] = {{"yolox_x", "bytetrack_x"},
+                                          {"cliff_hr48", "crowdrec_trained"},
+                                          {"yolox_x", "yolox_l"},
+                                          {"hrnet_pose_w48", "cliff_hr48"}};
+    NetSpec a, b;
+    for (int i = 0; i < 4; i++) {
+        must(net_spec(name[i][0], &a));
+        must(net_spec(name[i][1], &b));
+        assert_int_equal(net_same(&a, &b), i < 2);
+    }
+    must(net_spec("hrnet_pose_w16_small", &a));
+    b = a, b.size.layer1 *= 2;
+    assert_false(net_same(&a, &b));
+}
+
 static void time_limit_ends_with_a_checkpoint(void **state) {
     (void)state;
     const char *folder = folder_of("time");
@@ -263,6 +334,18 @@ static void wrong_options_are_refused(void **state) {
     assert_int_not_equal(train(&o, NULL), OK);
 }
 
+static void momentum_is_the_same_for_all_tasks(void **state) {
+    (void)state;
+    for (int task = 0; task <= CROWDREC_TRAIN_DETECTOR; task++) {
+        TrainOptions o = options_of((CrowdrecTrainTask)task, "anywhere"), filled;
+        must(train_fill(&o, &filled));
+        assert_true(filled.momentum == 0.9);
+        o.momentum = -1;
+        must(train_fill(&o, &filled));
+        assert_true(filled.momentum == 0);
+    }
+}
+
 /* ---- one step ---- */
 
 /* A network that is made in no time, on made-up images and targets. */
@@ -309,7 +392,7 @@ static TrainTask toy_task(Toy *toy) {
 static Trainer *toy_trainer(Toy *toy, TrainerOptions o) {
     Trainer *t;
     TrainTask task = toy_task(toy);
-    o.backend = &backend_cpu;
+    if (!o.backend) o.backend = &backend_cpu;
     if (o.update.clip == 0) o.update.clip = INFINITY;
     must(trainer_new(&task, &o, &t));
     init_fill(&t->spec, 3, t->params);
@@ -501,6 +584,29 @@ static void what_is_not_finite_is_named(void **state) {
     }
 }
 
+static bool refuses;
+
+static void *scarce_alloc(size_t bytes) { return refuses ? NULL : backend_cpu.alloc(bytes); }
+
+/* Finding the first such value takes more memory than a step does. */
+static void what_is_not_finite_is_told_without_memory(void **state) {
+    (void)state;
+    Toy toy = {0};
+    Backend scarce = backend_cpu;
+    scarce.alloc = scarce_alloc;
+    TrainerOptions o = {.backend = &scarce, .batch = 2, .passes = 1, .update.kind = UPDATE_ADAM};
+    Trainer *t = toy_trainer(&toy, o);
+    params_set(t->params, params_find(t->params, "final_layer.bias"), (const double[]){NAN, 0});
+    must(toy_pass(t, 0, 2));
+    refuses = true;
+    Status status = trainer_step(t, 1, 0);
+    refuses = false;
+    assert_int_equal(status, ERR_INPUT);
+    assert_non_null(strstr(error_reason(), "step 1: a value is not finite"));
+    assert_non_null(strstr(error_reason(), "lower the rate, or clip the gradient"));
+    trainer_free(t);
+}
+
 /* ---- ends of a training ---- */
 
 /* What happens to a training on the way.  With one worker and five passes a step the fourth sample
@@ -592,6 +698,12 @@ static void due_validations_are_made_up_for(void **state) {
     o = eventful_options(folder_of("failed"));
     o.steps = 2, o.validate = 1, events.fails = true;
     assert_int_equal(eventful_run(&o, true), ERR_INPUT);
+    /* As a kill between the log's line and the checkpoint leaves it. */
+    char path[512];
+    FILE *f = fopen(join(o.output, "log.jsonl", path), "a");
+    assert_non_null(f);
+    fputs("{\"step\": 1, \"validation\": true, \"good\": 0.25}\n", f);
+    assert_int_equal(fclose(f), 0);
     must(eventful_run(&o, true));
     assert_string_equal(validations_of(o.output), "12");
 }
@@ -602,6 +714,8 @@ static void time_limit_within_steps_costs_no_validation(void **state) {
     o.steps = 3, o.validate = 1, o.time_limit = 0.5, events.sleep = 0.6;
     must(eventful_run(&o, true));
     assert_string_equal(validations_of(o.output), "1");
+    must(eventful_run(&o, true)); /* the time begins anew */
+    assert_memory_equal(validations_of(o.output), "12", 2);
     o.time_limit = 0;
     must(eventful_run(&o, true));
     assert_string_equal(validations_of(o.output), "123");
@@ -854,6 +968,10 @@ int main(void) {
         cmocka_unit_test(mesh_overfits),
         cmocka_unit_test(resume_goes_on_with_the_same_bits),
         cmocka_unit_test(damaged_photo_costs_no_step),
+        cmocka_unit_test(damaged_photo_within_a_step_leaves_the_checkpoint),
+        cmocka_unit_test(resume_takes_every_name_of_a_network),
+        cmocka_unit_test(networks_are_the_same_by_their_structure),
+        cmocka_unit_test(momentum_is_the_same_for_all_tasks),
         cmocka_unit_test(time_limit_ends_with_a_checkpoint),
         cmocka_unit_test(wrong_options_are_refused),
         cmocka_unit_test(accumulating_equals_a_larger_batch),
@@ -862,6 +980,7 @@ int main(void) {
         cmocka_unit_test(freezing_none_or_all_is_refused),
         cmocka_unit_test(average_follows_the_weights),
         cmocka_unit_test(what_is_not_finite_is_named),
+        cmocka_unit_test(what_is_not_finite_is_told_without_memory),
         cmocka_unit_test(due_validations_are_made_up_for),
         cmocka_unit_test(time_limit_within_steps_costs_no_validation),
         cmocka_unit_test(without_validation_the_latest_is_best),
