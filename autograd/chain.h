@@ -10,8 +10,9 @@
  * weights that the ones before have left.
  *
  * Threads share out the blocks, in a lane each, or all work on each block where there are too few
- * for that.  Where there are several, lanes have calls and memory of their own: values of one block, a workspace, and gradients of weights, which are added
- * to those of the first lane when all are done (run.h).
+ * for that.  Where there are several, lanes have calls and memory of their own: values of one
+ * block, a workspace, and gradients of weights, which are added to those of the first lane when all
+ * are done (run.h).
  */
 #ifndef AUTOGRAD_CHAIN_H
 #define AUTOGRAD_CHAIN_H

@@ -3,6 +3,8 @@
 #include "tensor/rng.h"
 #include "tensor/zeros.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -309,9 +311,33 @@ Status params_check(const Params *p, const ArrayFile *file, const char *prefix) 
     return status;
 }
 
+/* No number beyond what single precision holds, which backends compute in. */
+static bool is_finite(const Array *a) {
+    size_t size = array_size(a);
+    bool good = true;
+    if (a->dtype == F32) /* what most files hold; a loop that compilers make vectors of */
+        for (size_t k = 0; k < size; k++) good &= fabsf(((const float *)a->data)[k]) <= FLT_MAX;
+    else
+        for (size_t k = 0; k < size; k++) good &= fabs(array_get(a, k)) <= (double)FLT_MAX;
+    return good;
+}
+
+static Status check_finite(const Params *p, const Array **array, const char *prefix) {
+    for (int i = 0; i < p->count; i++) {
+        CHECK(array[i], "%s has no array", p->param[i].key);
+        if (!is_finite(array[i]))
+            return fail(ERR_MODEL,
+                        "%s%s holds a number that is not finite, expected weights; give a file "
+                        "whose training did not fail",
+                        prefix, p->param[i].key);
+    }
+    return OK;
+}
+
 Status params_load(Params *p, const ArrayFile *file, const char *prefix) {
     const Array **array = zeros(p->count, sizeof *array);
     Status status = match(p, file, prefix, array);
+    if (status == OK) status = check_finite(p, array, prefix);
     for (int i = 0; status == OK && i < p->count; i++) load_one(p, i, array[i]);
     free(array);
     return status;

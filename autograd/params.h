@@ -56,7 +56,7 @@ Status params_alloc(Params *p);
 Status params_check(const Params *p, const ArrayFile *file, const char *prefix);
 
 /* Fills every parameter from those arrays; ERR_MODEL, and nothing changed, where params_check
- * fails. */
+ * fails or a number is not finite. */
 Status params_load(Params *p, const ArrayFile *file, const char *prefix);
 
 /* All parameters as arrays in PyTorch's layout, F32, for file_write_safetensors.  Free it. */

@@ -73,7 +73,11 @@ static Status prepare(Ablation *a) {
     a->conf = o->conf ? o->conf : default_conf;
     a->conf_count = o->conf ? o->conf_count : 3;
     TRY(check_lists(a));
-    if (a->base.keypoints || a->base.boxes) a->conf = &as_given, a->conf_count = 1;
+    bool given = a->base.keypoints || a->base.boxes;
+    if (given && o->conf)
+        return fail(ERR_USAGE, "--conf: no boxes are detected with %s",
+                    a->base.boxes ? "--boxes" : "--keypoints");
+    if (given) a->conf = &as_given, a->conf_count = 1;
     TRY(file_join(o->data, "truth.json", a->truth));
     TRY(file_join(o->data, "images", a->data));
     if (access(a->data, F_OK)) snprintf(a->data, sizeof a->data, "%s", o->data);
@@ -82,6 +86,7 @@ static Status prepare(Ablation *a) {
     if (!a->base.body && a->base.mesh && !access(a->body, F_OK)) a->base.body = a->body;
     a->base.truth = a->truth;
     a->base.report = NULL;
+    a->base.conf = 0;
     int settings = a->iterations_count * a->conf_count + 1;
     a->done = calloc((size_t)settings, sizeof *a->done);
     CHECK(a->done, "no memory for %d settings", settings);
@@ -94,7 +99,7 @@ static Status prepare(Ablation *a) {
 static Status run(Ablation *a, const CrowdrecOptions *options) {
     const char *photos[] = {a->data};
     Status status = pipeline_run(photos, 1, options);
-    if (status != ERR_PARTIAL) return status;
+    if (status != ERR_PARTIAL || (options->interrupted && *options->interrupted)) return status;
     log_error("%s", error_reason());
     a->partial = true;
     return OK;
@@ -131,8 +136,10 @@ static void setting_text(const Setting *s, char text[SETTING_TEXT]) {
 
 /* Options about boxes and 2D poses say nothing any more once keypoints are there. */
 static void forget_sources(CrowdrecOptions *o) {
-    o->detector = o->boxes = o->pose = o->pose_boxes = o->flip = o->decode = NULL;
-    o->pose_nms = o->pose_conf = 0;
+    o->detector = o->detector_input = o->boxes = NULL;
+    o->pose = o->pose_boxes = o->flip = o->decode = NULL;
+    o->conf = o->nms = o->pose_nms = o->pose_conf = 0;
+    o->agnostic = o->detector_size[0] = o->detector_size[1] = 0;
 }
 
 /* folder: of this least score; keypoints: found there or given. */
@@ -290,7 +297,7 @@ Status ablation_run(const CrowdrecAblation *options, FILE *report) {
     if (a.count) {
         Status written = write_json(&a);
         if (written == OK) written = write_table(&a, report);
-        if (status == OK) status = written;
+        if (written) status = written;
     }
     free(a.done);
     if (status == OK && a.partial) return fail(ERR_PARTIAL, "some photos failed and are left out");

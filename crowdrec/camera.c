@@ -23,19 +23,29 @@ static Status from_json(const char *path, double *matrix) {
 
 static bool is_3x3(const Array *a) { return a->dims == 2 && a->dim[0] == 3 && a->dim[1] == 3; }
 
+/* The array `camera`, as in result.npz, where three people bring further ones of 3x3; else the only
+ * one, NULL unless count is 1. */
+static const Array *matrix_of(const ArrayFile *f, int *count) {
+    const Array *found = array_find(f, "camera");
+    *count = found && is_3x3(found);
+    if (*count) return found;
+    for (int i = 0; i < f->count; i++)
+        if (is_3x3(&f->array[i])) found = &f->array[i], ++*count;
+    return *count == 1 ? found : NULL;
+}
+
 static Status from_arrays(const char *path, double *matrix) {
     ArrayFile f;
     Status status = file_load(path, &f);
     if (status == ERR_MODEL) return ERR_INPUT; /* to this reader it is no model */
     TRY(status);
-    const Array *found = NULL;
-    int count = 0;
-    for (int i = 0; i < f.count; i++)
-        if (is_3x3(&f.array[i])) found = &f.array[i], count++;
+    int count;
+    const Array *found = matrix_of(&f, &count);
     for (int i = 0; found && i < 9; i++) matrix[i] = array_get(found, (size_t)i);
     array_file_free(&f);
-    if (count == 1) return OK;
-    return fail(ERR_INPUT, "%s: has %d arrays of 3x3, expected one", path, count);
+    if (found) return OK;
+    return fail(ERR_INPUT, "%s: has %d arrays of 3x3, expected one, or one named camera", path,
+                count);
 }
 
 static bool looks_like_json(const char *path) {

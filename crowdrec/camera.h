@@ -19,9 +19,10 @@ typedef struct {
 } CameraChoice;
 
 /* focal_px in pixels, fov (horizontal) in degrees, intrinsics a file with a 3x3 matrix: a JSON
- * array of rows or an object with "Intrinsic_matrix", an npy, or an npz whose only 3x3 array it is.
- * 0 and NULL mean not given; more than one is ERR_USAGE.  A matrix must be that of a pinhole camera
- * with square pixels (fx and fy within 2 %, no skew); the focal length is sqrt(fx fy). */
+ * array of rows or an object with "Intrinsic_matrix", an npy, or an npz whose array `camera` or
+ * only 3x3 array it is.  0 and NULL mean not given; more than one is ERR_USAGE.  A matrix must be
+ * that of a pinhole camera with square pixels (fx and fy within 2 %, no skew); the focal length is
+ * sqrt(fx fy). */
 Status camera_choose(double focal_px, double fov, const char *intrinsics, CameraChoice *out);
 
 /* ERR_INPUT when a file's principal point lies outside a photo of this size. */

@@ -9,8 +9,9 @@
  * Link with -lcrowdrec.  Options are zeroed first: zero means the default everywhere.
  *
  * Files: docs/formats.md describes every file that is read or written.  Outputs appear whole or not
- * at all.  Weights are a path, or "rule:NET:SEED[:GAIN]" for made-up parameters that every machine
- * makes alike (NET as in crowdrec_forward).
+ * at all, but for the log.jsonl of a training, which grows line by line.  Weights are a path, or
+ * "rule:NET:SEED[:GAIN]" for made-up parameters that every machine makes alike (NET as in
+ * crowdrec_forward).
  *
  * Units: pixels of the photo as shown (EXIF orientation applied), x right, y down, pixel centres at
  * whole numbers.  3D is the camera frame, x right, y down, z forward, metres.  Angles are radians.
@@ -221,7 +222,7 @@ typedef struct {
 CROWDREC_API CrowdrecStatus crowdrec_ablation(const CrowdrecAblation *options, FILE *report);
 
 /* One forward pass of one network, written with any inner values as a reference would print them:
- * npz, f32, NCHW. */
+ * npz, f32 (f64 with backend "ref"), NCHW. */
 typedef struct {
     const char *net;       /* "yolox_s", "hrnet_pose_w32", "fastpose_res50_halpe26", "cliff_hr48" */
     const char *weights;   /* file; exactly one of weights and rule */
@@ -291,7 +292,8 @@ typedef struct CrowdrecTrain {
 
     int batch, accumulate; /* samples of one pass, passes of one step (0: 1) */
     int steps, epochs;     /* at most one; without both the schedule spans time_limit, if given */
-    double time_limit;     /* seconds, 0: none; ends with a checkpoint */
+    double time_limit; /* seconds of this run (without steps and epochs of all that --resume goes
+                          on from), 0: none; ends with a checkpoint */
     const char *optimizer; /* "adam", "adamw", "sgd" (Nesterov) */
     double rate, min_rate; /* learning rate after warm-up and at the end; -1: falls to 0 */
     double decay, momentum;

@@ -17,15 +17,46 @@ typedef struct {
 
 enum { ANY_SIZE = 1 << 30 }; /* pixels; of a photo whose size its file does not say */
 
+/* ---- what the options ask for ---- */
+
+static const char *const result_names[] = {"predict.json", "detections.json", "keypoints.json"};
+enum { RESULT_NAMES = sizeof result_names / sizeof *result_names };
+
+static Status refuse_same(const char *input, const char *output) {
+    if (!input || !file_is_same(input, output)) return OK;
+    return fail(ERR_USAGE, "%s: would be overwritten by the results; give another --output", input);
+}
+
+/* Nothing is read from where the results go. */
+static Status check_output(const CrowdrecEval *o) {
+    char beside[FILE_PATH], path[FILE_PATH];
+    const char *body = reference_body(o->truth, o->truth_body, o->body, beside);
+    const char *const given[] = {o->predict, o->truth, o->body, o->body_regressor, body};
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++) TRY(refuse_same(given[i], o->output));
+    for (int i = 0; i < RESULT_NAMES && file_is_folder(o->predict); i++) {
+        TRY(file_join(o->predict, result_names[i], path));
+        TRY(refuse_same(path, o->output));
+    }
+    return OK;
+}
+
+static Status check_options(const CrowdrecEval *o) {
+    if (!o->predict || !o->truth)
+        return fail(ERR_USAGE, "eval: expected results (PREDICT) and the truth (TRUTH)");
+    if (!o->body && o->body_regressor)
+        return fail(ERR_USAGE, "--body-regressor: belongs to a body, give it with --body");
+    return o->output ? check_output(o) : OK;
+}
+
 /* ---- opening ---- */
 
 /* Whether the folder has such a file; its path. */
-static bool has(const char *folder, const char *name, char path[4096]) {
+static bool has(const char *folder, const char *name, char path[FILE_PATH]) {
     return file_join(folder, name, path) == OK && !access(path, F_OK);
 }
 
 static Status open_folder(const char *folder, Results *r) {
-    char path[4096];
+    char path[FILE_PATH];
     if (has(folder, "predict.json", path)) TRY(gigacrowd_read(path, &r->bodies));
     if (has(folder, "detections.json", path)) TRY(coco_open(path, COCO_BOXES, &r->boxes));
     if (has(folder, "keypoints.json", path)) TRY(coco_open(path, COCO_KEYPOINTS, &r->keypoints));
@@ -110,7 +141,7 @@ static Status report_score(const CrowdrecEval *o, const Score *score, FILE *repo
 
 static Status evaluate(const CrowdrecEval *o, Reference *truth, Results *r, FILE *report) {
     Body *own = NULL;
-    TRY(reference_open(o->truth, o->truth_body, o->body, truth));
+    TRY(reference_open(o->truth, o->truth_body, o->body, o->body_regressor, truth));
     TRY(open_results(o->predict, r));
     if (o->body) TRY(body_load(o->body, o->body_regressor, &own));
     Score *score = score_new(own ? own : truth->body, truth->body);
@@ -124,8 +155,7 @@ static Status evaluate(const CrowdrecEval *o, Reference *truth, Results *r, FILE
 Status evaluate_run(const CrowdrecEval *o, FILE *report) {
     Reference truth = {0};
     Results r = {0};
-    if (!o->predict || !o->truth)
-        return fail(ERR_USAGE, "eval: expected results (PREDICT) and the truth (TRUTH)");
+    TRY(check_options(o));
     Status status = evaluate(o, &truth, &r, report);
     close_results(&r);
     reference_close(&truth);

@@ -3,8 +3,6 @@
 #include "crowdrec/jsonfile.h"
 #include "crowdrec/photos.h"
 
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- reading ---- */
@@ -49,9 +47,6 @@ static Status read_person(const json_t *json, GigaPerson *p) {
     TRY(number(json, "scale_smpl", 1e-3, 1e3, &scale));
     TRY(number(json, "visible", 0, 1, &p->visible));
     p->scale = (float)scale;
-    const json_t *id = json_object_get(json, "id");
-    if (json_is_integer(id) && llabs(json_integer_value(id)) <= INT32_MAX)
-        p->id = (int)json_integer_value(id);
     return read_box(json_object_get(json, "bbox"), p);
 }
 
@@ -73,7 +68,6 @@ static Status read_photo(const json_t *json, Arena *arena, GigaPhoto *photo) {
     photo->person = arena_try_alloc(arena, (people + 1) * sizeof *photo->person);
     if (!photo->person) return fail(ERR_MEMORY, "no memory for %zu people", people);
     for (size_t i = 0; i < people; i++) {
-        photo->person[i].id = (int)i;
         Status status = read_person(json_array_get(list, i), &photo->person[i]);
         if (status) return error_prefix(status, "person_list[%zu]", i);
     }
@@ -130,7 +124,7 @@ GigaPhoto gigacrowd_photo(const Crowd *crowd, Arena *arena) {
         const Person *in = &crowd->person[i];
         if (!(in->flags & PERSON_HAS_BODY)) continue;
         GigaPerson *p = &photo.person[photo.people++];
-        *p = (GigaPerson){.id = in->id, .scale = 1, .has_box = true, .visible = 1};
+        *p = (GigaPerson){.scale = 1, .has_box = true, .visible = 1};
         memcpy(p->pose, in->pose, sizeof p->pose);
         memcpy(p->betas, in->betas, sizeof p->betas);
         memcpy(p->trans, in->trans, sizeof p->trans);

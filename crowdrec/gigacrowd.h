@@ -9,7 +9,7 @@
  *     const GigaPhoto *photo = gigacrowd_find(&file, "NAME.jpg");
  *     gigacrowd_free(&file);
  *
- * A truth may say more of a person: "id", "bbox" (x, y, width, height of the whole body), "visible"
+ * A truth may say more of a person: "bbox" (x, y, width, height of the whole body), "visible"
  * (share of the body that is seen).  Keys that are not known are passed over.
  */
 #ifndef CROWDREC_GIGACROWD_H
@@ -21,7 +21,6 @@
 #include <jansson.h>
 
 typedef struct {
-    int id;                                     /* or the index */
     float pose[CROWD_POSE], betas[CROWD_BETAS]; /* "shape" */
     float trans[3], scale;                      /* vertices are scale * SMPL(pose, betas) + trans */
     bool has_box;

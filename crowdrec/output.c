@@ -101,10 +101,11 @@ static Status write_picture(const char *folder, const char *name, Status rendere
 
 static Status write_pictures(const char *folder, const Results *r) {
     Image picture = {0};
-    Status drawn = r->body ? render_overlay(r->image, r->crowd, r->body, &picture)
-                           : sketch_people(r->image, r->crowd, &picture);
+    bool bodies = r->body && crowd_count(r->crowd, PERSON_HAS_BODY);
+    Status drawn = bodies ? render_overlay(r->image, r->crowd, r->body, &picture)
+                          : sketch_people(r->image, r->crowd, &picture);
     TRY(write_picture(folder, "overlay.png", drawn, &picture));
-    if (!r->body || !crowd_count(r->crowd, PERSON_HAS_BODY)) return OK;
+    if (!bodies) return OK;
     return write_picture(folder, "side.png", render_side(r->before, r->crowd, r->body, &picture),
                          &picture);
 }

@@ -33,9 +33,9 @@ typedef struct {
     bool meshes;
 } Results;
 
-/* result.json, result.npz, overlay.png (boxes and skeletons, from regression on the bodies); from
- * regression on, with anybody to show, side.png, and when asked for meshes/person_%04d.obj.  Mesh
- * files of an earlier run's further people are removed. */
+/* result.json, result.npz, overlay.png (the bodies, or boxes and skeletons where nobody has one);
+ * from regression on, with anybody to show, side.png, and when asked for meshes/person_%04d.obj.
+ * Mesh files of an earlier run's further people are removed. */
 Status output_photo(const char *folder, const Results *results);
 
 /* detections.json of all photos, and with these stages keypoints.json and predict.json. */

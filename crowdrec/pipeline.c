@@ -114,12 +114,20 @@ static void choose_rules(Pipeline *p) {
 /* Boxes and keypoints come from one source, and the user asks nothing of networks that do not run.
  */
 static Status check_sources(const CrowdrecOptions *o, bool poses) {
+    const char *given = o->boxes ? "--boxes" : "--keypoints";
+    bool detector = o->conf != 0 || o->nms != 0 || o->agnostic || o->detector_size[0] ||
+                    o->detector_size[1] || o->detector_input;
     bool asks =
         o->pose || o->pose_boxes || o->flip || o->decode || o->pose_nms != 0 || o->pose_conf != 0;
     if (o->boxes && o->keypoints)
         return fail(ERR_USAGE, "--boxes and --keypoints: give one, keypoints bring their boxes");
     if (o->detector && (o->boxes || o->keypoints))
-        return fail(ERR_USAGE, "--detector and %s: give one", o->boxes ? "--boxes" : "--keypoints");
+        return fail(ERR_USAGE, "--detector and %s: give one", given);
+    if (detector && (o->boxes || o->keypoints))
+        return fail(ERR_USAGE,
+                    "--conf, --nms, --agnostic, --detector-size, --detector-input: no boxes are "
+                    "detected with %s",
+                    given);
     if (asks && !poses)
         return fail(ERR_USAGE,
                     "--pose, --pose-nms, --pose-conf, --pose-boxes, --flip, --decode: no 2D "
@@ -210,7 +218,7 @@ static Status open_bodies(Pipeline *p) {
 static Status open_truth(Pipeline *p) {
     const CrowdrecOptions *o = &p->options;
     if (!o->truth) return OK;
-    TRY(reference_open(o->truth, o->truth_body, o->body, &p->truth));
+    TRY(reference_open(o->truth, o->truth_body, o->body, o->body_regressor, &p->truth));
     for (int i = 0; i < p->photos.count; i++)
         if (!gigacrowd_find(&p->truth.file, p->photos.photo[i].name))
             return fail(ERR_INPUT, "%s: has no photo '%s'", o->truth, p->photos.photo[i].name);
@@ -303,6 +311,12 @@ static Status check_finite(const Crowd *crowd, const char *stage) {
     return OK;
 }
 
+/* What an interrupted stage left is a result too. */
+static Status check_stage(Status status, const Crowd *crowd, const char *stage) {
+    if (status == OK || status == ERR_INTERRUPTED) TRY(check_finite(crowd, stage));
+    return status;
+}
+
 /* A detector may place a box in what fills its input up beside the photo. */
 static bool on_photo(const Person *p, void *crowd) { return crowd_sees(crowd, p->box); }
 
@@ -337,16 +351,16 @@ static void tighten_boxes(Crowd *crowd) {
 
 static Status find_keypoints(Job *job) {
     const CrowdrecOptions *o = &job->pipeline->options;
-    TRY(pose2d_run(job->pipeline->pose, &job->image, job->crowd));
-    TRY(check_finite(job->crowd, "pose"));
+    Status status = pose2d_run(job->pipeline->pose, &job->image, job->crowd);
+    TRY(check_stage(status, job->crowd, "pose"));
     drop_people(job->crowd, o);
     if (!strcmp(o->pose_boxes, "on")) tighten_boxes(job->crowd);
     return OK;
 }
 
 static Status find_bodies(Job *job) {
-    TRY(regress_run(job->pipeline->regressor, &job->image, job->crowd));
-    return check_finite(job->crowd, "mesh");
+    Status status = regress_run(job->pipeline->regressor, &job->image, job->crowd);
+    return check_stage(status, job->crowd, "mesh");
 }
 
 static void copy_crowd(const Crowd *crowd, Crowd *out) {
@@ -545,8 +559,9 @@ static Status run_photos(const Pipeline *p, Crowd *crowd, int *done) {
     }
     if (!first) return OK;
     if (tried == 1) return first;
-    if (*done) return fail(ERR_PARTIAL, "%d of %d photos failed", tried - *done, tried);
-    return fail(first, "all %d photos failed", tried);
+    const char *rest = tried < p->photos.count ? ", interrupted before the others" : "";
+    if (*done) return fail(ERR_PARTIAL, "%d of %d photos failed%s", tried - *done, tried, rest);
+    return fail(first, "all %d photos failed%s", tried, rest);
 }
 
 /* eval.json and the table; before and after where all photos were refined. */
@@ -576,7 +591,7 @@ static Status run(Pipeline *p) {
     }
     for (int i = 0; i < done; i++) crowd_free(&crowd[i]);
     free(crowd);
-    if (interrupted(o))
+    if (status == OK && interrupted(o))
         return fail(ERR_INTERRUPTED, "interrupted; %s",
                     done ? "what was reached is written" : "nothing was reached");
     return status;

@@ -5,21 +5,28 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static Status open_body(const char *path, const char *given, const char *fallback, Body **out) {
-    char beside[4096];
+const char *reference_body(const char *path, const char *body, const char *fallback,
+                           char beside[FILE_PATH]) {
     int folder = (int)(photos_name(path) - path);
-    int length = snprintf(beside, sizeof beside, "%.*sbody.npz", folder, path);
-    const char *body = given;
-    if (!body && length < (int)sizeof beside && !access(beside, F_OK)) body = beside;
-    if (!body) body = fallback;
-    if (!body) return fail(ERR_USAGE, "%s: no body.npz beside it; give --truth-body FILE", path);
-    return body_load(body, NULL, out);
+    int length = snprintf(beside, FILE_PATH, "%.*sbody.npz", folder, path);
+    if (body) return body;
+    return length < FILE_PATH && !access(beside, F_OK) ? beside : fallback;
 }
 
-Status reference_open(const char *path, const char *body, const char *fallback, Reference *out) {
+static Status open_body(const char *path, const char *given, const char *fallback,
+                        const char *regressor, Body **out) {
+    char beside[FILE_PATH];
+    const char *body = reference_body(path, given, fallback, beside);
+    if (!body) return fail(ERR_USAGE, "%s: no body.npz beside it; give --truth-body FILE", path);
+    bool same = fallback && file_is_same(body, fallback);
+    return body_load(body, same ? regressor : NULL, out);
+}
+
+Status reference_open(const char *path, const char *body, const char *fallback,
+                      const char *regressor, Reference *out) {
     *out = (Reference){0};
     TRY(gigacrowd_read(path, &out->file));
-    Status status = open_body(path, body, fallback, &out->body);
+    Status status = open_body(path, body, fallback, regressor, &out->body);
     if (status) reference_close(out);
     return status;
 }

@@ -112,6 +112,6 @@ Status regress_run(Regressor *r, const Image *photo, Crowd *crowd) {
     }
     cutter_free(cutter);
     free(index);
-    if (status == OK) crowd_ground(crowd);
+    if (status == OK || status == ERR_INTERRUPTED) crowd_ground(crowd);
     return status;
 }

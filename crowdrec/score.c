@@ -368,19 +368,29 @@ static void add_keypoint_ap(Score *s, const Crowd *crowd, const Truth *truth, Sc
     free(score);
 }
 
-static void add_keypoints(Score *s, const Crowd *crowd, const Truth *truth, ScoreRow *row) {
-    double(*box)[4] = boxes_of(crowd);
-    Matching m = match(truth, (const double(*)[4])box, crowd->count);
+/* Those who have 2D keypoints, as keypoints.json has them. */
+static Crowd keypoints_of(const Crowd *all) {
+    Crowd some = {.person = zeros(all->count, sizeof *some.person), .capacity = all->count};
+    for (int i = 0; i < all->count; i++)
+        if (all->person[i].flags & PERSON_HAS_KEYPOINTS) some.person[some.count++] = all->person[i];
+    return some;
+}
+
+static void add_keypoints(Score *s, const Crowd *all, const Truth *truth, ScoreRow *row) {
+    Crowd crowd = keypoints_of(all);
+    double(*box)[4] = boxes_of(&crowd);
+    Matching m = match(truth, (const double(*)[4])box, crowd.count);
     int first = s->keypoint_oks.count;
     for (int i = 0; i < m.matched; i++)
         *(double *)list_add(&s->keypoint_oks, sizeof(double)) =
-            keypoint_oks(&crowd->person[m.pair[i].found], &truth->all.person[m.pair[i].truth]);
+            keypoint_oks(&crowd.person[m.pair[i].found], &truth->all.person[m.pair[i].truth]);
     if (m.matched)
         row->value[SCORE_KEYPOINT_OKS] =
             metrics_mean((double *)s->keypoint_oks.item + first, m.matched);
-    add_keypoint_ap(s, crowd, truth, row);
+    add_keypoint_ap(s, &crowd, truth, row);
     free(m.pair);
     free(box);
+    crowd_free(&crowd);
 }
 
 /* ---- all ---- */

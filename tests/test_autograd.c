@@ -303,6 +303,19 @@ static void parameters_round_trip(void **state) {
     params_get(other.params, 0, after);
     assert_true(before[0] == after[0]);
     array_file_free(&file);
+    file = params_arrays(n.params);
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    for (int i = 0; i < 3; i++) { /* in the last one: what comes before stays as well */
+        const Array *last = &file.array[file.count - 1];
+        ((float *)last->data)[array_size(last) - 1] = bad[i];
+        ((float *)file.array[0].data)[0] += 1;
+        assert_int_equal(params_load(other.params, &file, ""), ERR_MODEL);
+        assert_non_null(strstr(error_reason(), last->name));
+        assert_non_null(strstr(error_reason(), "not finite"));
+        params_get(other.params, 0, after);
+        assert_true(before[0] == after[0]);
+    }
+    array_file_free(&file);
     net_free(&other);
     net_free(&n);
 }

@@ -52,6 +52,14 @@ static void test_files(void **state) {
     path = support_in_folder("k.npz");
     assert_int_equal(file_write_npz(path, more, 2), OK);
     check_1500(path);
+    /* Of several that are 3x3, as result.npz has them for three people. */
+    double other[9] = {0};
+    Array result[3] = {{.name = "trans", .dtype = F64, .dims = 2, .dim = {3, 3}, .data = other},
+                       {.name = "camera", .dtype = F64, .dims = 2, .dim = {3, 3}, .data = matrix},
+                       {.name = "joints", .dtype = F64, .dims = 2, .dim = {3, 3}, .data = other}};
+    path = support_in_folder("result.npz");
+    assert_int_equal(file_write_npz(path, result, 3), OK);
+    check_1500(path);
 }
 
 static void test_unequal_focal_lengths(void **state) {

@@ -93,6 +93,10 @@ static void test_help(void **state) {
             if (end - line > 80)
                 fail_msg("%s --help has a line of %d", command[i], (int)(end - line));
     }
+    /* What has a default is optional. */
+    assert_non_null(
+        strstr(process_run("pose --help")->out, "[--pose WEIGHTS] [--detector WEIGHTS |"));
+    assert_non_null(strstr(process_run("detect --help")->out, "Default: detector.safetensors in"));
     assert_int_equal(process_run("--version")->status, 0);
     assert_int_equal(process_run("doctor")->status, 0);
 }
@@ -218,6 +222,12 @@ static void test_bad_usage(void **state) {
         {2, "run " PHOTO "--keypoints @/boxes.json --pose-conf 0.5",
          "no 2D poses are estimated with --keypoints"},
         {2, "run " PHOTO "--boxes @/boxes.json --detector x", "--detector and --boxes: give one"},
+        {2, "pose " PHOTO "--boxes @/boxes.json --conf 0.3", "no boxes are detected with --boxes"},
+        {2, REGRESS "--nms 0.5", "no boxes are detected with --boxes"},
+        {2, REGRESS "--agnostic", "no boxes are detected with --boxes"},
+        {2, REGRESS "--detector-size 64x64", "no boxes are detected with --boxes"},
+        {2, "run " PHOTO "--keypoints @/boxes.json --detector-input imagenet",
+         "no boxes are detected with --keypoints"},
         {2, "regress " PHOTO "--boxes @/boxes.json --mesh x --mean y " BODY,
          "--mean: x is a checkpoint, which brings its own"},
         {2, "detect @/photo.png -o @/photo.png --detector " DETECTOR,
@@ -266,6 +276,9 @@ static void test_bad_usage(void **state) {
         {2, "eval @/a.json", "expected PREDICT and TRUTH"},
         {2, "eval a b c", "expected PREDICT and TRUTH"},
         {2, "eval a b --conf 0.3", "--conf does not go with this command"},
+        {2, "eval a b --body-regressor c", "--body-regressor: belongs to a body"},
+        {2, "eval @/boxes.json @/keypoints.json -o @/boxes.json",
+         "boxes.json: would be overwritten"},
         {2, "eval a --ablation b", "unknown option --ablation"},
         {2, "eval --ablation", "expected one folder with truth.json"},
         {2, "eval --ablation @", "no --output given"},
@@ -278,6 +291,8 @@ static void test_bad_usage(void **state) {
          "--iterations: more than 16"},
         {2, "eval --ablation @ -o @/out --conf 0.3,2", "--conf: '0.3,2' is no list of numbers"},
         {2, "eval --ablation @ -o @/out", "no --detector given"},
+        {2, "eval --ablation @ -o @/out --keypoints x --conf 0.3",
+         "--conf: no boxes are detected with --keypoints"},
         {2, "eval --ablation @ -o @/out --truth x", "--truth does not go with this command"},
         {2, "body x -o @/out.npz", "and no file"},
         {2, "body -o @/out.npz --vertices 5", "--vertices: '5' is no whole number from 2000"},
@@ -613,11 +628,40 @@ static void test_truth(void **state) {
     assert_non_null(strstr(p->out, "2/2\n"));
 }
 
+/* A regressor of joints counts for both sides, which are told in the same body. */
+static void test_truth_of_one_body(void **state) {
+    (void)state;
+    enum { VERTICES = 60 };
+    static float weights[CROWD_KEYPOINTS * VERTICES];
+    const char *world = make_world(), *out = support_in_folder("regressed");
+    const char *regressor = support_in_folder("regressor.npy");
+    for (int i = 0; i < CROWD_KEYPOINTS; i++) weights[i * VERTICES + i] = 1;
+    Array array = {.dtype = F32, .dims = 2, .dim = {CROWD_KEYPOINTS, VERTICES}, .data = weights};
+    assert_int_equal(file_write_npy(regressor, &array), OK);
+    json_t *truth = read_json(world, "truth.json"), *root;
+    const json_t *people = support_get(json_object_get(truth, "photo.png"), "person_list");
+    for (size_t i = 0; i < 2; i++)
+        json_object_set_new(json_array_get(people, i), "bbox",
+                            i ? json_pack("[i,i,i,i]", 150, 40, 70, 150)
+                              : json_pack("[i,i,i,i]", 20, 30, 80, 160));
+    assert_int_equal(json_dump_file(truth, support_in_folder("world/boxed.json"), 0), 0);
+    json_decref(truth);
+    const Process *p =
+        process_run("regress %s/images -o %s --mesh " MESH " --body %s/body.npz"
+                    " --body-regressor %s --boxes %s --truth %s/boxed.json",
+                    world, out, world, regressor, support_in_folder("boxes.json"), world);
+    if (p->status) fail_msg("regress: %s", p->err);
+    root = read_json(out, "eval.json");
+    const json_t *result = json_array_get(json_object_get(root, "results"), 0);
+    support_near("mpjpe_mm", support_number(json_object_get(result, "total"), "mpjpe_mm"), 0, 1e-3);
+    json_decref(root);
+}
+
 static void test_ablation(void **state) {
     (void)state;
     const char *world = make_world(), *out = support_in_folder("ablation");
     const Process *p = process_run("eval --ablation %s -o %s --mesh " MESH
-                                   " --keypoints %s --iterations 0,1 --joint --conf 0.5,0.4",
+                                   " --keypoints %s --iterations 0,1 --joint",
                                    world, out, support_in_folder("keypoints.json"));
     if (p->status) fail_msg("ablation: %s", p->err);
     assert_non_null(strstr(p->out, "| 0 iter "));
@@ -806,8 +850,8 @@ static bool has_begun(const char *folder) {
     return found;
 }
 
-static void check_interrupt(const char *name, int number) {
-    const char *out = support_in_folder(name);
+/* A refinement without end, sent a signal once it has begun. */
+static const Process *interrupt_refinement(const char *out, int number) {
     pid_t pid = process_start("refine %s -o %s --mesh " MESH
                               " --body %s --keypoints %s --iterations 100000 --rate 1e-9",
                               support_in_folder("photo.png"), out, support_in_folder("body.npz"),
@@ -815,7 +859,12 @@ static void check_interrupt(const char *name, int number) {
     const struct timespec pause = {0, 50 * 1000 * 1000};
     for (int i = 0; i < 6000 && !has_begun(out); i++) nanosleep(&pause, NULL);
     kill(pid, number);
-    const Process *p = process_wait(pid);
+    return process_wait(pid);
+}
+
+static void check_interrupt(const char *name, int number) {
+    const char *out = support_in_folder(name);
+    const Process *p = interrupt_refinement(out, number);
     if (p->status != 130) fail_msg("exit code %d: %s", p->status, p->err);
     json_t *root = read_json(out, "result.json");
     assert_string_equal(json_string_value(json_object_get(root, "ended")), "interrupted");
@@ -831,6 +880,16 @@ static void test_interrupt(void **state) {
     (void)state;
     check_interrupt("interrupted", SIGINT);
     check_interrupt("terminated", SIGTERM);
+}
+
+/* What cannot be written is no interrupt that kept everything. */
+static void test_interrupt_and_no_room(void **state) {
+    (void)state;
+    assert_int_equal(file_make_folder(support_in_folder("taken/predict.json")), OK);
+    const Process *p = interrupt_refinement(support_in_folder("taken"), SIGINT);
+    if (p->status != 3) fail_msg("exit code %d: %s", p->status, p->err);
+    assert_non_null(strstr(p->err, "predict.json"));
+    assert_null(strstr(p->err, "is written"));
 }
 
 static void test_time_limit(void **state) {
@@ -1016,6 +1075,7 @@ int main(void) {
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_stages_chain),
         cmocka_unit_test(test_truth),
+        cmocka_unit_test(test_truth_of_one_body),
         cmocka_unit_test(test_ablation),
         cmocka_unit_test(test_default_networks),
         cmocka_unit_test(test_folder_with_a_broken_photo),
@@ -1024,6 +1084,7 @@ int main(void) {
         cmocka_unit_test(test_inputs_stay),
         cmocka_unit_test(test_closed_streams),
         cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_interrupt_and_no_room),
         cmocka_unit_test(test_time_limit),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_forward),

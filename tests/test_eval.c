@@ -7,6 +7,7 @@
 #include "crowdrec/gigacrowd.h"
 #include "crowdrec/jsonfile.h"
 #include "crowdrec/metrics.h"
+#include "crowdrec/score.h"
 #include "smpl/body.h"
 #include "tensor/rng.h"
 
@@ -38,7 +39,7 @@ static int finish(void **state) {
 /* Upright, a little bent, side by side at depths of 5, 7, 9 and 11 metres, 0.1 m apart in height.
  */
 static GigaPerson made_person(int i) {
-    GigaPerson p = {.id = i, .scale = 1, .visible = 1};
+    GigaPerson p = {.scale = 1, .visible = 1};
     for (int k = 3; k < CROWD_POSE; k++)
         p.pose[k] = 0.2f * rng_signed(rng_stream("pose", (uint64_t)i), (uint64_t)k);
     for (int k = 0; k < CROWD_BETAS; k++)
@@ -86,11 +87,10 @@ static void give_boxes(Group *g) {
 }
 
 static json_t *person_json(const GigaPerson *p) {
-    json_t *json = json_pack("{s:o, s:o, s:o, s:f, s:s, s:i, s:f, s:[i]}", "pose",
-                             jsonfile_floats(p->pose, CROWD_POSE), "shape",
-                             jsonfile_floats(p->betas, CROWD_BETAS), "trans_cam",
-                             jsonfile_floats(p->trans, 3), "scale_smpl", (double)p->scale, "gender",
-                             "neutral", "id", p->id, "visible", p->visible, "hvip2d", 7);
+    json_t *json = json_pack(
+        "{s:o, s:o, s:o, s:f, s:s, s:f, s:[i]}", "pose", jsonfile_floats(p->pose, CROWD_POSE),
+        "shape", jsonfile_floats(p->betas, CROWD_BETAS), "trans_cam", jsonfile_floats(p->trans, 3),
+        "scale_smpl", (double)p->scale, "gender", "neutral", "visible", p->visible, "hvip2d", 7);
     if (p->has_box)
         json_object_set_new(json, "bbox",
                             json_pack("[f,f,f,f]", p->box[0], p->box[1], p->box[2] - p->box[0],
@@ -455,6 +455,38 @@ static void two_bodies(void **state) {
     assert_non_null(strstr(error_reason(), "--truth-body"));
 }
 
+/* --body-regressor says where joints are, on both sides where the two are told in one body. */
+static void one_body_regressor(void **state) {
+    (void)state;
+    enum { VERTICES = 60 };
+    static float weights[HALPE26_COUNT * VERTICES];
+    for (int i = 0; i < HALPE26_COUNT; i++) weights[i * VERTICES + i] = 1;
+    Array array = {.dtype = F32, .dims = 2, .dim = {HALPE26_COUNT, VERTICES}, .data = weights};
+    Group g = made_group();
+    give_boxes(&g);
+    CrowdrecEval o = {.predict = support_in_folder("truth.json"),
+                      .truth = support_in_folder("alone2/truth.json"),
+                      .body = support_in_folder("body.npz"),
+                      .body_regressor = support_in_folder("regressor.npy"),
+                      .output = support_in_folder("eval.json")};
+    assert_int_equal(file_make_folder(support_in_folder("alone2")), OK);
+    assert_int_equal(file_write_npy(o.body_regressor, &array), OK);
+    write_groups("truth.json", &g, 1);
+    write_groups("alone2/truth.json", &g, 1);
+    for (int same = 0; same < 2; same++) {
+        o.truth_body = same ? support_in_folder("alone2/../body.npz") : NULL;
+        if (evaluate_run(&o, NULL)) fail_msg("%s", error_reason());
+        json_t *root = support_read_json(o.output);
+        check(root, "mpjpe_mm", 0);
+        check(root, "root_error_mean_m", 0);
+        check(root, "bodies_matched", PEOPLE);
+        json_decref(root);
+    }
+    o.body = NULL;
+    assert_int_equal(evaluate_run(&o, NULL), ERR_USAGE);
+    assert_non_null(strstr(error_reason(), "--body-regressor: belongs to a body"));
+}
+
 /* ---- a folder of results ---- */
 
 /* The truth's own joints as keypoints, all moved by so many pixels. */
@@ -535,6 +567,64 @@ static void folder_of_results(void **state) {
     check(root, "oks", 1);
     check(root, "rp", 0);
     json_decref(root);
+    crowd_free(&crowd);
+}
+
+/* What is read is not written to. */
+static void inputs_stay(void **state) {
+    (void)state;
+    Group truth = made_group();
+    give_boxes(&truth);
+    Crowd crowd = crowd_of(&truth, 0);
+    assert_int_equal(file_make_folder(support_in_folder("read")), OK);
+    write_groups("truth.json", &truth, 1);
+    write_groups("read/predict.json", &truth, 1);
+    assert_int_equal(
+        coco_write(support_in_folder("read/keypoints.json"), COCO_KEYPOINTS, &crowd, 1), OK);
+    static const char *const read[] = {"read/predict.json", "read/keypoints.json", "truth.json",
+                                       "body.npz"};
+    for (size_t i = 0; i < sizeof read / sizeof *read; i++) {
+        Bytes before, after;
+        CrowdrecEval o = {.predict = support_in_folder("read"),
+                          .truth = support_in_folder("truth.json"),
+                          .output = support_in_folder(read[i])};
+        assert_int_equal(file_read(o.output, 1 << 24, &before), OK);
+        assert_int_equal(evaluate_run(&o, NULL), ERR_USAGE);
+        assert_non_null(strstr(error_reason(), "would be overwritten by the results"));
+        assert_non_null(strstr(error_reason(), read[i]));
+        assert_int_equal(file_read(o.output, 1 << 24, &after), OK);
+        assert_int_equal(before.size, after.size);
+        assert_memory_equal(before.data, after.data, before.size);
+        file_release(&before);
+        file_release(&after);
+    }
+    crowd_free(&crowd);
+}
+
+/* Who is found and has no keypoints is left out, as in a keypoints.json. */
+static void people_without_keypoints(void **state) {
+    (void)state;
+    enum { SHIFT = 6 };
+    Group truth = made_group();
+    give_boxes(&truth);
+    double want = 0;
+    for (int i = 1; i < PEOPLE; i++)
+        want += oks_of_shift(SHIFT, truth.person[i].box) / (PEOPLE - 1);
+    Crowd crowd = crowd_of(&truth, SHIFT);
+    CHECK(crowd.person, "a crowd without people");
+    crowd.person[0].flags = 0;
+    memset(crowd.person[0].keypoints, 0, sizeof crowd.person[0].keypoints);
+    GigaPhoto photo = {PHOTO,
+                       {FOCAL, 0, WIDTH / 2.0, 0, FOCAL, HEIGHT / 2.0, 0, 0, 1},
+                       truth.person,
+                       truth.people};
+    Score *score = score_new(NULL, body);
+    ScoreRow total;
+    score_add(score, &(ScorePhoto){.truth = &photo, .boxes = &crowd, .keypoints = &crowd});
+    score_total(score, &total);
+    support_near("keypoint_oks", total.value[SCORE_KEYPOINT_OKS], want, 1e-4);
+    assert_int_equal(total.boxes_right, PEOPLE);
+    score_free(score);
     crowd_free(&crowd);
 }
 
@@ -706,7 +796,10 @@ int main(void) {
         cmocka_unit_test(nobody_found),
         cmocka_unit_test(photos_in_common),
         cmocka_unit_test(two_bodies),
+        cmocka_unit_test(one_body_regressor),
         cmocka_unit_test(folder_of_results),
+        cmocka_unit_test(inputs_stay),
+        cmocka_unit_test(people_without_keypoints),
         cmocka_unit_test(bodies_take_the_detections_boxes),
         cmocka_unit_test(empty_folder),
         cmocka_unit_test(hostile_entries),

@@ -461,6 +461,11 @@ static void test_open_file(void **state) {
     params_get(again, small, got);
     assert_memory_equal(got, want, sizeof got);
     params_free(again);
+    ((float *)file.array[last].data)[0] = NAN;
+    assert_int_equal(file_write_safetensors(path, &file), OK);
+    assert_int_equal(net_open(path, backend_find("cpu"), &spec, &again), ERR_MODEL);
+    assert_non_null(strstr(error_reason(), "nano.safetensors"));
+    assert_non_null(strstr(error_reason(), "not finite"));
     file.count--;
     assert_int_equal(file_write_safetensors(path, &file), OK);
     assert_int_equal(net_open(path, backend_find("cpu"), &spec, &again), ERR_MODEL);

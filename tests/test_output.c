@@ -284,6 +284,25 @@ static void test_early_stages(void **state) {
     crowd_free(&crowd);
 }
 
+/* Where nobody has a body yet, a body model at hand changes no picture. */
+static void test_interrupted_regression(void **state) {
+    (void)state;
+    static const char *const names[] = {"sketched/overlay.png", "unfinished/overlay.png"};
+    Body *body = small_body();
+    Crowd crowd = madecrowd_new("x.jpg", 2, PERSON_HAS_KEYPOINTS);
+    write_all(support_in_folder("sketched"), &crowd, NULL, false);
+    write_all(support_in_folder("unfinished"), &crowd, body, false);
+    assert_false(has(support_in_folder("unfinished"), "side.png"));
+    Bytes picture[2];
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(file_read(support_in_folder(names[i]), 1 << 24, &picture[i]), OK);
+    assert_int_equal(picture[0].size, picture[1].size);
+    assert_memory_equal(picture[0].data, picture[1].data, picture[0].size);
+    for (int i = 0; i < 2; i++) file_release(&picture[i]);
+    crowd_free(&crowd);
+    body_free(body);
+}
+
 /* A name that is taken by a folder: the old thing stays, nothing new lies beside it. */
 static void test_write_fails(void **state) {
     (void)state;
@@ -359,6 +378,7 @@ int main(void) {
         cmocka_unit_test(test_prepare),
         cmocka_unit_test(test_photo_files),
         cmocka_unit_test(test_early_stages),
+        cmocka_unit_test(test_interrupted_regression),
         cmocka_unit_test(test_write_fails),
         cmocka_unit_test(test_log),
         cmocka_unit_test(test_log_abandoned),

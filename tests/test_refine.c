@@ -473,8 +473,15 @@ static void regression_can_be_interrupted(void **state) {
     Crowd crowd = two_people();
     if (regress_open(&with, &regressor) != OK || image_new(320, 240, &photo) != OK)
         fail_msg("%s", error_reason());
+    /* One body is there already: the ground is that of those who have one. */
+    static const float none[CROWD_BETAS] = {0}, upright[CROWD_POSE] = {(float)M_PI},
+                       there[3] = {0, 1, 9};
+    Person *first = &crowd.person[0], *second = &crowd.person[1];
+    body_pose(regress_body(regressor), upright, none, there, NULL, NULL, first->joints[0]);
+    crowd_mark_body(first);
     assert_int_equal(regress_run(regressor, &photo, &crowd), ERR_INTERRUPTED);
-    assert_false(crowd.person[0].flags & PERSON_HAS_BODY);
+    assert_false(second->flags & PERSON_HAS_BODY);
+    assert_true(crowd.ground_normal[1] < -0.9f);
     crowd_free(&crowd);
     image_free(&photo);
     regress_close(regressor);

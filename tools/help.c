@@ -49,24 +49,25 @@ static const Page page[] = {
      "      --pose halpe26_fast_res50_256x192.pth --mesh hr48.pt --body smpl.pkl\n"
      "  crowdrec run photos/ -o out --keypoints alphapose-results.json \\\n"
      "      --mesh hr48.pt --body SMPL_NEUTRAL.pkl --group all --max-mem 6G\n"},
-    {COMMAND_DETECT, "detect", "people's boxes", "PHOTO... -o DIR --detector WEIGHTS [options]",
+    {COMMAND_DETECT, "detect", "people's boxes", "PHOTO... -o DIR [--detector WEIGHTS] [options]",
      TEXTS("Finds the people in each photo and ends there.", photos_text, weights_text),
      BOX_FILE RESULT_FILES SKETCH_FILE EVAL_FILE,
      "  crowdrec detect crowd.jpg -o out --detector yolox_x.pth --conf 0.4\n"},
     {COMMAND_POSE, "pose", "2D keypoints",
-     "PHOTO... -o DIR --pose WEIGHTS (--detector WEIGHTS | --boxes FILE) [options]",
+     "PHOTO... -o DIR [--pose WEIGHTS] [--detector WEIGHTS | --boxes FILE] [options]",
      TEXTS("Finds 26 keypoints (Halpe) for each box; a network with 17 fills the first 17.",
            photos_text, weights_text),
      BOX_FILE KEYPOINT_FILE RESULT_FILES SKETCH_FILE EVAL_FILE,
      "  crowdrec pose crowd.jpg -o out --pose halpe26.pth --boxes out/detections.json\n"},
     {COMMAND_REGRESS, "regress", "a body for each box, without refinement",
-     "PHOTO... -o DIR --mesh WEIGHTS --body FILE (--detector WEIGHTS | --boxes FILE) [options]",
+     "PHOTO... -o DIR [--mesh WEIGHTS --body FILE] "
+     "[--detector WEIGHTS | --boxes FILE | --keypoints FILE] [options]",
      TEXTS("Gives each person a body, by one pass of the network.", photos_text, weights_text),
      BOX_FILE BODY_FILES EVAL_FILE,
      "  crowdrec regress crowd.jpg -o out --mesh hr48.pt --body SMPL_NEUTRAL.pkl \\\n"
      "      --boxes boxes.json\n"},
     {COMMAND_REFINE, "refine", "bodies refined from given keypoints",
-     "PHOTO... -o DIR --keypoints FILE --mesh WEIGHTS --body FILE [options]",
+     "PHOTO... -o DIR --keypoints FILE [--mesh WEIGHTS --body FILE] [options]",
      TEXTS("Does what `run` does behind the 2D keypoints: a body for each person of FILE, then the "
            "refinement under crowd constraints.",
            photos_text, weights_text),
@@ -92,8 +93,8 @@ static const Page page[] = {
          "over them for each least score of a detection and each number of refinement steps "
          "(the paper's table 1) and holds the results against the truth. Boxes and keypoints are "
          "found once for each least score. --ablation is the first word behind `eval`.",
-         "With --boxes or --keypoints, such as the true ones, there is nothing to detect and one "
-         "row for each number of steps."),
+         "With --boxes or --keypoints, such as the true ones, there is nothing to detect, no "
+         "--conf and one row for each number of steps."),
      "  ablation.json, ablation.md   all settings' results, beside the paper's\n"
      "  conf-X/iterations-N/         results of one setting, as `run` writes them\n",
      "  crowdrec eval --ablation world -o out --detector yolox_x.pth \\\n"

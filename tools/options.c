@@ -35,6 +35,7 @@ typedef struct {
 } Option;
 
 #define AT(field) offsetof(Arguments, field)
+#define IN_MODELS(name) name ".safetensors in $CROWDREC_MODELS, else in models/."
 enum {
     ALL_STAGES = COMMAND_RUN | COMMAND_ABLATION,
     BODIES = ALL_STAGES | COMMAND_REGRESS | COMMAND_REFINE,
@@ -50,21 +51,26 @@ static const Option option[] = {
     {"--output", 'o', TEXT, "DIR", AT(run.output), 0, 0, NULL, PHOTOS,
      "Folder for the results, made when absent.  Required."},
     {"--detector", 0, TEXT, "WEIGHTS", AT(run.detector), 0, 0, NULL, BOXES,
-     "YOLOX network that finds the people.  Its variant is read off the file."},
+     "YOLOX network that finds the people.  Its variant is read off the file.  "
+     "Default: " IN_MODELS("detector")},
     {"--pose", 0, TEXT, "WEIGHTS", AT(run.pose), 0, 0, NULL, POSES,
-     "FastPose or HRNet network that finds 2D keypoints; the two are told apart by the file."},
+     "FastPose or HRNet network that finds 2D keypoints; the two are told apart by the file.  "
+     "Default: " IN_MODELS("pose")},
     {"--mesh", 0, TEXT, "WEIGHTS", AT(run.mesh), 0, 0, NULL, BODIES,
-     "CLIFF network that gives each person a body."},
+     "CLIFF network that gives each person a body.  Default: " IN_MODELS("mesh")},
     {"--mean", 0, TEXT, "FILE", AT(run.mean), 0, 0, NULL, BODIES,
      "npz with init_pose, init_shape and init_cam, for --mesh weights made by rule."},
     {"--body", 0, TEXT, "FILE", AT(run.body), 0, 0, NULL, BODIES,
-     "SMPL-format body model, .pkl or .npz."},
+     "SMPL-format body model, .pkl or .npz.  Default: the one of `crowdrec body` with the default "
+     "mesh network; needed with another one."},
     {"--body-regressor", 0, TEXT, "FILE", AT(run.body_regressor), 0, 0, NULL, BODIES,
-     "J_regressor_halpe.npy, 26 rows.  Default: from the body file, or from its landmarks."},
+     "J_regressor_halpe.npy for --body, 26 rows.  Default: from the body file, or from its "
+     "landmarks."},
     {"--boxes", 0, TEXT, "FILE", AT(run.boxes), 0, 0, NULL, BOXES & ~COMMAND_DETECT,
-     "COCO JSON with the people's boxes; replaces --detector."},
+     "COCO JSON with the people's boxes; takes the place of a detector and its options."},
     {"--keypoints", 0, TEXT, "FILE", AT(run.keypoints), 0, 0, NULL, BODIES,
-     "COCO JSON with 17 or 26 keypoints a person; replaces --detector and --pose."},
+     "COCO JSON with 17 or 26 keypoints a person; takes the place of a detector, a pose network "
+     "and their options."},
     {"--conf", 0, REAL, "X", AT(run.conf), 0.001, 1, NULL, BOXES & ~COMMAND_ABLATION,
      "Least score of a detection.  Default: 0.23."},
     {"--nms", 0, REAL, "X", AT(run.nms), 0.01, 1, NULL, BOXES,
@@ -122,7 +128,8 @@ static const Option option[] = {
      "models: 2."},
     {"--max-mem", 0, SIZE, "SIZE", AT(run.max_mem), 0x1p20, 0x1p50, NULL, REFINING,
      "Memory for activations, such as 800M or 6G; less means more and smaller passes with the "
-     "same result.  Default: three quarters of what is free."},
+     "same result.  It bounds what is kept for gradients; passes without them, of 8 people, come "
+     "on top.  Default: three quarters of what is free."},
     {"--time-limit", 0, REAL, "SECONDS", AT(run.time_limit), 0.001, 1e9, NULL, REFINING,
      "Ends each photo's refinement after this time; what was reached is written."},
     {"--profile", 0, FLAG, NULL, AT(run.profile), 0, 0, NULL, REFINING,
@@ -146,7 +153,7 @@ static const Option option[] = {
      "Adds the last setting with everybody of a photo as one group."},
 
     {"--device", 0, DEVICE, "auto|cpu|cuda[:N]", AT(run.device), 0, 0, NULL, PHOTOS,
-     "Where the networks run; N counts GPUs from 0.  `auto` takes a GPU if one can be used and "
+     "Where the networks run; N counts GPUs from 0.  `auto` takes cuda:0 if it can be used and "
      "says why if not.  Default: auto."},
     {"--precision", 0, CHOICE, "fp32|tf32|bf16", AT(run.precision), 0, 0, NULL, PHOTOS,
      "How a GPU multiplies in convolutions; sums, losses and weights are always fp32.  Default: "
@@ -201,7 +208,7 @@ static const Option option[] = {
      "Lists every array, not only the first ones."},
 
     {"--output", 'o', TEXT, "FILE.json", AT(eval.output), 0, 0, NULL, COMMAND_EVAL,
-     "Also writes the numbers as JSON."},
+     "File for the numbers as JSON, none of those that are read."},
     {"--body", 0, TEXT, "FILE", AT(eval.body), 0, 0, NULL, COMMAND_EVAL,
      "Body of the results.  Default: the truth's."},
     {"--body-regressor", 0, TEXT, "FILE", AT(eval.body_regressor), 0, 0, NULL, COMMAND_EVAL,
@@ -250,8 +257,8 @@ static const Option option[] = {
      "Length in epochs.  Default: mesh 105, pose 210, detector 300; the time limit alone, if that "
      "is given."},
     {"--time-limit", 0, REAL, "SECONDS", AT(train.time_limit), 0.001, 1e9, NULL, COMMAND_TRAIN,
-     "Ends after this time with a checkpoint.  Without --steps and --epochs the schedule spans "
-     "it."},
+     "Ends this run after this time with a checkpoint.  Without --steps and --epochs the schedule "
+     "spans it, and the time of runs before a --resume counts."},
     {"--optimizer", 0, CHOICE, "adam|adamw|sgd", AT(train.optimizer), 0, 0, NULL, COMMAND_TRAIN,
      "sgd has Nesterov's momentum.  Default: adam, detector sgd."},
     {"--rate", 0, REAL, "X", AT(train.rate), 1e-12, 10, NULL, COMMAND_TRAIN,
