@@ -9,8 +9,12 @@ int ISA_NAME(gemm_panel)(void) { return TILE_VECTORS * LANES; }
 
 int ISA_NAME(gemm_rows)(void) { return TILE_ROWS; }
 
-/* How many rows are computed where at most TILE_ROWS are left. */
-VECTOR_INLINE int tile_height(int rows) { return rows > 4 ? TILE_ROWS : rows > 2 ? 4 : rows; }
+/* How many rows are computed where at most TILE_ROWS are left.  Of two vectors fewer than 4 rows
+ * would take no less time: each sum waits for its last product. */
+VECTOR_INLINE int tile_height(int rows) {
+    if (rows > 4) return TILE_ROWS;
+    return rows > 2 || (rows && TILE_VECTORS < 3) ? 4 : rows;
+}
 
 int ISA_NAME(gemm_height)(int m) { return m / TILE_ROWS * TILE_ROWS + tile_height(m % TILE_ROWS); }
 

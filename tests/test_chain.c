@@ -121,17 +121,18 @@ static void blocks_of_images_equal_all(void **state) {
     }
 }
 
-/* Three blocks in three lanes, in two and in one.  Gradients of weights are summed in another
- * order.
+/* Six and three blocks in three lanes, in two and in one.  Gradients of weights are summed in
+ * another order.
  */
 static void threads_share_out_the_blocks(void **state) {
     (void)state;
     int threads = parallel_threads();
     size_t values = 1 + IMAGES * HEIGHT * WIDTH * CHANNELS;
-    for (int backward = 0; backward < 2; backward++) {
+    for (int i = 0; i < 4; i++) {
+        bool backward = i % 2;
         Result *first = NULL, *ref_first = NULL;
         for (int t = 4; t > 0; t--) {
-            PlanOptions o = {.chain_bytes = 2 * IMAGE + 1};
+            PlanOptions o = {.chain_bytes = block[i / 2].bytes};
             parallel_set_threads(t);
             Result *r = result_of(&backend_cpu, o, backward, 2),
                    *ref = result_of(&backend_ref, o, backward, 2);
