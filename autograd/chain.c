@@ -97,8 +97,8 @@ static void narrow(Step *s, Chain *chain) {
     }
 }
 
-/* Threads that take blocks of their own; one lane, in which all threads share each block, where
- * most of them would wait for the last blocks. */
+/* Threads that take blocks of their own; one lane, in which all threads share each block, where the
+ * last blocks would keep some for more than a quarter longer. */
 static int lanes_of(int blocks) {
     int threads = parallel_threads(), rounds = (blocks + threads - 1) / threads;
     if (4 * rounds * threads > 5 * blocks) return 1;

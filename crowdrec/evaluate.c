@@ -1,6 +1,7 @@
 #include "crowdrec/evaluate.h"
 
 #include "crowdrec/coco.h"
+#include "crowdrec/output.h"
 #include "crowdrec/scoreboard.h"
 #include "crowdrec/reference.h"
 #include "tensor/file.h"
@@ -13,7 +14,7 @@
 typedef struct {
     GigaFile bodies;
     Coco *boxes, *keypoints;
-} Results;
+} Found;
 
 enum { ANY_SIZE = 1 << 30 }; /* pixels; of a photo whose size its file does not say */
 
@@ -22,20 +23,16 @@ enum { ANY_SIZE = 1 << 30 }; /* pixels; of a photo whose size its file does not 
 static const char *const result_names[] = {"predict.json", "detections.json", "keypoints.json"};
 enum { RESULT_NAMES = sizeof result_names / sizeof *result_names };
 
-static Status refuse_same(const char *input, const char *output) {
-    if (!input || !file_is_same(input, output)) return OK;
-    return fail(ERR_USAGE, "%s: would be overwritten by the results; give another --output", input);
-}
-
 /* Nothing is read from where the results go. */
 static Status check_output(const CrowdrecEval *o) {
     char beside[FILE_PATH], path[FILE_PATH];
     const char *body = reference_body(o->truth, o->truth_body, o->body, beside);
     const char *const given[] = {o->predict, o->truth, o->body, o->body_regressor, body};
-    for (size_t i = 0; i < sizeof given / sizeof *given; i++) TRY(refuse_same(given[i], o->output));
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        TRY(output_spares(given[i], o->output));
     for (int i = 0; i < RESULT_NAMES && file_is_folder(o->predict); i++) {
         TRY(file_join(o->predict, result_names[i], path));
-        TRY(refuse_same(path, o->output));
+        TRY(output_spares(path, o->output));
     }
     return OK;
 }
@@ -55,7 +52,7 @@ static bool has(const char *folder, const char *name, char path[FILE_PATH]) {
     return file_join(folder, name, path) == OK && !access(path, F_OK);
 }
 
-static Status open_folder(const char *folder, Results *r) {
+static Status open_folder(const char *folder, Found *r) {
     char path[FILE_PATH];
     if (has(folder, "predict.json", path)) TRY(gigacrowd_read(path, &r->bodies));
     if (has(folder, "detections.json", path)) TRY(coco_open(path, COCO_BOXES, &r->boxes));
@@ -64,11 +61,11 @@ static Status open_folder(const char *folder, Results *r) {
     return fail(ERR_INPUT, "%s: has neither predict.json nor detections.json", folder);
 }
 
-static Status open_results(const char *path, Results *r) {
+static Status open_results(const char *path, Found *r) {
     return file_is_folder(path) ? open_folder(path, r) : gigacrowd_read(path, &r->bodies);
 }
 
-static void close_results(Results *r) {
+static void close_results(Found *r) {
     gigacrowd_free(&r->bodies);
     coco_close(r->boxes);
     coco_close(r->keypoints);
@@ -97,7 +94,7 @@ static void take_boxes(GigaPhoto *found, const Crowd *boxes) {
     }
 }
 
-static Status add_photo(const GigaPhoto *truth, Results *r, Score *score) {
+static Status add_photo(const GigaPhoto *truth, Found *r, Score *score) {
     GigaPhoto *found = gigacrowd_find(&r->bodies, truth->name);
     Crowd boxes = {0}, keypoints = {0};
     bool has_boxes = false, has_keypoints = false;
@@ -117,7 +114,7 @@ static Status add_photo(const GigaPhoto *truth, Results *r, Score *score) {
 
 /* ---- all ---- */
 
-static void tell_left_out(const Reference *truth, const Results *r, const Score *score) {
+static void tell_left_out(const Reference *truth, const Found *r, const Score *score) {
     int unknown = 0, rest = truth->file.photos - score_photos(score);
     for (int i = 0; i < r->bodies.photos; i++)
         unknown += !gigacrowd_find(&truth->file, r->bodies.photo[i].name);
@@ -125,7 +122,7 @@ static void tell_left_out(const Reference *truth, const Results *r, const Score 
     if (rest) log_info("photos of the truth without results, left out: %d", rest);
 }
 
-static Status add_photos(const Reference *truth, Results *r, Score *score) {
+static Status add_photos(const Reference *truth, Found *r, Score *score) {
     for (int i = 0; i < truth->file.photos; i++) TRY(add_photo(&truth->file.photo[i], r, score));
     if (!score_photos(score)) return fail(ERR_INPUT, "results and truth have no photo in common");
     tell_left_out(truth, r, score);
@@ -139,7 +136,7 @@ static Status report_score(const CrowdrecEval *o, const Score *score, FILE *repo
     return o->output ? scoreboard_write(&board, o->output) : OK;
 }
 
-static Status evaluate(const CrowdrecEval *o, Reference *truth, Results *r, FILE *report) {
+static Status evaluate(const CrowdrecEval *o, Reference *truth, Found *r, FILE *report) {
     Body *own = NULL;
     TRY(reference_open(o->truth, o->truth_body, o->body, o->body_regressor, truth));
     TRY(open_results(o->predict, r));
@@ -154,7 +151,7 @@ static Status evaluate(const CrowdrecEval *o, Reference *truth, Results *r, FILE
 
 Status evaluate_run(const CrowdrecEval *o, FILE *report) {
     Reference truth = {0};
-    Results r = {0};
+    Found r = {0};
     TRY(check_options(o));
     Status status = evaluate(o, &truth, &r, report);
     close_results(&r);

@@ -26,6 +26,11 @@ bool output_is_picture(const char *name) {
     return false;
 }
 
+Status output_spares(const char *input, const char *path) {
+    if (!input || !file_is_same(input, path)) return OK;
+    return fail(ERR_USAGE, "%s: would be overwritten by the results; give another --output", input);
+}
+
 Status output_prepare(const char *folder) {
     char path[FILE_PATH];
     if (!*folder) return fail(ERR_USAGE, "--output: '' names no folder");

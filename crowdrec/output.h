@@ -19,6 +19,9 @@ extern const char *const output_names[];
 extern const char *const output_pictures[];
 bool output_is_picture(const char *name);
 
+/* ERR_USAGE when the input is the file at `path`, where results go; NULL: no input. */
+Status output_spares(const char *input, const char *path);
+
 /* Makes the folder and proves that a file can be made in it; ERR_USAGE otherwise. */
 Status output_prepare(const char *folder);
 

@@ -232,9 +232,7 @@ static Status refuse_same(const char *input, const char *folder, const char *con
     char path[FILE_PATH];
     for (; input && *names; names++) {
         TRY(file_join(folder, *names, path));
-        if (file_is_same(input, path))
-            return fail(ERR_USAGE, "%s: would be overwritten by the results; give another --output",
-                        input);
+        TRY(output_spares(input, path));
     }
     return OK;
 }

@@ -6,14 +6,11 @@
 #include "crowdrec/paint.h"
 #include "crowdrec/truth.h"
 #include "smpl/procedural.h"
-#include "tensor/file.h"
 #include "tensor/log.h"
 #include "tensor/parallel.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct Synth {
     SceneWish wish;
@@ -154,24 +151,12 @@ static Status take_batch(Run *r, int first, int count) {
     return status == ERR_INTERRUPTED ? OK : status;
 }
 
-/* What an older world in the folder says is not true of the photos that take its photos' place. */
-static Status drop_old_truth(const CrowdrecSynth *o) {
-    static const char *const name[] = {"truth.json", "people.npz", "person_keypoints.json"};
-    char path[FILE_PATH];
-    for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
-        TRY(file_join(o->output, name[i], path));
-        if (unlink(path) && errno != ENOENT)
-            return fail(ERR_INPUT, "%s: cannot be removed: %s", path, strerror(errno));
-    }
-    return OK;
-}
-
 static Status make_photos(Run *r) {
     const CrowdrecSynth *o = r->options;
     int batch = 4 * parallel_threads() < BATCH ? 4 * parallel_threads() : BATCH;
     while (r->done < o->scenes) {
         if (interrupted(o)) return OK;
-        if (!r->done) TRY(drop_old_truth(o));
+        if (!r->done) TRY(truth_remove(o->output));
         int first = r->done, count = o->scenes - first < batch ? o->scenes - first : batch;
         fill_batch(r, first, count);
         TRY(take_batch(r, first, count));

@@ -3,9 +3,11 @@
 #include "crowdrec/crop.h"
 #include "tensor/file.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A person's rows in people.npz. */
 typedef struct {
@@ -201,6 +203,17 @@ static Status begin_file(const Truth *t, const char *name, FileWriter *out) {
     char path[FILE_PATH];
     TRY(file_join(t->folder, name, path));
     return file_begin(path, out);
+}
+
+Status truth_remove(const char *folder) {
+    static const char *const name[] = {"truth.json", "people.npz", "person_keypoints.json"};
+    char path[FILE_PATH];
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
+        TRY(file_join(folder, name[i], path));
+        if (unlink(path) && errno != ENOENT)
+            return fail(ERR_INPUT, "%s: cannot be removed: %s", path, strerror(errno));
+    }
+    return OK;
 }
 
 Status truth_begin(const char *folder, const SceneWish *wish, bool jpeg, Truth **out) {

@@ -19,6 +19,9 @@ enum { TRUTH_NAME = 32 };
 /* scene_000017.png */
 void truth_name(int number, bool jpeg, char out[TRUTH_NAME]);
 
+/* Removes what an older world left there: it is not true of photos that take its photos' place. */
+Status truth_remove(const char *folder);
+
 Status truth_begin(const char *folder, const SceneWish *wish, bool jpeg, Truth **out);
 Status truth_add(Truth *truth, int number, const Scene *scene);
 Status truth_commit(Truth *truth); /* frees it, whatever comes */
